@@ -1,0 +1,306 @@
+"""Result tables as text: Markdown, CSV, LaTeX, JSON, and plain cells for whoever draws them.
+
+Rounding happens here, for display only; CSV and JSON keep full precision.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from bench.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.analysis.summary import Row, Table
+
+Format = Literal["md", "csv", "tex", "json"]
+ABSENT = "–"
+INTERVAL = "±95 %"
+GENERATED = "Generated data: numbers say nothing about the real data set."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a drawn table.
+
+    Attributes:
+        text: Plain text, not yet escaped for any format.
+        place: 1 for the best and 2 for the second best score of its column; else 0.
+    """
+
+    text: str
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table ready to be drawn.
+
+    Attributes:
+        title: One line.
+        headers: Column names.
+        left: Whether each column is text (left) or a number (right).
+        rows: Cells, one per header.
+        notes: Lines to print below.
+    """
+
+    title: str
+    headers: tuple[str, ...]
+    left: tuple[bool, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...]
+
+
+def sheet(table: Table, *, digits: int = 4) -> Sheet:
+    """Lays a table out: method, mean and interval of each metric, seeds, best epoch, s/epoch, trials, status.
+
+    Args:
+        table: One result table.
+        digits: Decimals of scores.
+    """
+    headers: list[str] = ["method"]
+    for name in table.metrics:
+        headers += [name, INTERVAL]
+    headers += ["seeds", "best epoch", "s/epoch", "trials", "status"]
+    rankings = {name: table.ranking(name) for name in table.metrics}
+    rows = []
+    for row in table.rows:
+        cells = [Cell(method_text(row))]
+        for name in table.metrics:
+            score = row.scores.get(name)
+            place = _place(score.mean, rankings[name]) if score is not None and row.complete else 0
+            cells.append(Cell(_number(None if score is None else score.mean, digits), place))
+            cells.append(Cell(_number(None if score is None else score.half_width, digits)))
+        best = ABSENT if row.best_epoch is None else f"{row.best_epoch:g}"
+        pace = _number(row.seconds_per_epoch, 1)
+        cells += [Cell(text) for text in (seeds_text(row), best, pace, trials_text(row), status_text(row))]
+        rows.append(tuple(cells))
+    left = (True, *[False] * (2 * len(table.metrics) + 3), True, True)
+    return Sheet(table.title, tuple(headers), left, tuple(rows), _notes(table))
+
+
+def render(tables: Sequence[Table], form: str, *, digits: int = 4) -> str:
+    """Writes tables in one of the formats "md", "csv", "tex" and "json".
+
+    Args:
+        tables: Result tables.
+        form: The format.
+        digits: Decimals of scores in "md" and "tex"; the others keep full precision.
+
+    Raises:
+        UserError: The format is unknown.
+    """
+    writers: dict[str, Callable[[], str]] = {
+        "md": lambda: "\n".join(_markdown(sheet(table, digits=digits)) for table in tables),
+        "tex": lambda: "\n".join(_latex(table, digits) for table in tables),
+        "csv": lambda: _csv(tables),
+        "json": lambda: json.dumps([_plain(table) for table in tables], indent=2, allow_nan=False) + "\n",
+    }
+    if form not in writers:
+        raise UserError(
+            f"unknown report format {form!r}.{did_you_mean(form, writers)}",
+            hint=f"Known: {', '.join(get_args(Format))}.",
+        )
+    return writers[form]()
+
+
+def method_text(row: Row) -> str:
+    """Returns a row's label, with what sets it apart from others of the same method."""
+    return f"{row.method} ({row.detail})" if row.detail else row.method
+
+
+def seeds_text(row: Row) -> str:
+    """Returns how many seeds a row's mean is over, and of how many when some are missing."""
+    if row.status != "done":
+        return ABSENT
+    return str(len(row.seeds)) if row.complete else f"{len(row.seeds)} of {len(row.planned)}"
+
+
+def trials_text(row: Row) -> str:
+    """Returns how many trials chose a row's configuration."""
+    if row.trials is None:
+        return ABSENT
+    return f"{row.trials} ({row.pruned} pruned)" if row.pruned else str(row.trials)
+
+
+def status_text(row: Row) -> str:
+    """Returns a row's status, its reason, which seeds it befell, and whether its source is older than today's."""
+    text = f"{row.status}: {row.reason}" if row.reason else row.status
+    if row.status != "done" and not row.complete:
+        text += f" (seed {', '.join(map(str, row.seeds))})"
+    return f"{text} (older code)" if row.older else text
+
+
+def _notes(table: Table) -> tuple[str, ...]:
+    notes = [GENERATED] if table.generated else []
+    if any(len(row.seeds) < 2 for row in table.rows if row.status == "done"):
+        notes.append(f"{INTERVAL} needs at least two seeds.")
+    if any(not row.complete for row in table.rows if row.status == "done"):
+        notes.append("A row with missing seeds takes no part in best and second best.")
+    if any(row.older for row in table.rows):
+        notes.append("Older code: the method's source has changed since; run again to renew.")
+    return tuple(notes)
+
+
+def _place(mean: float, ranking: list[float]) -> int:
+    return ranking.index(mean) + 1 if mean in ranking[:2] else 0
+
+
+def _number(value: float | None, digits: int) -> str:
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def _markdown(drawn: Sheet) -> str:
+    marks = ("", "**", "_")
+    lines = [
+        f"**{_escape_markdown(drawn.title)}**",
+        "",
+        "| " + " | ".join(map(_escape_markdown, drawn.headers)) + " |",
+        "|" + "|".join(":--" if left else "--:" for left in drawn.left) + "|",
+    ]
+    for row in drawn.rows:
+        texts = (f"{marks[cell.place]}{_escape_markdown(cell.text)}{marks[cell.place]}" for cell in row)
+        lines.append("| " + " | ".join(texts) + " |")
+    for note in drawn.notes:
+        lines += ["", _escape_markdown(note)]
+    return "\n".join(lines) + "\n"
+
+
+def _escape_markdown(text: str) -> str:
+    text = re.sub(r"\s+", " ", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "–": "--",
+    "…": r"\dots{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+} | {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def _escape_latex(text: str) -> str:
+    # An opening bracket after `\\` would be read as its argument, so brackets are wrapped.
+    text = re.sub(r"\s+", " ", text)
+    return "".join(f"{{{c}}}" if c in "[]" else _TEX.get(c, c) for c in text)
+
+
+def _latex(table: Table, digits: int) -> str:
+    drawn = sheet(table, digits=digits)
+    # In print the mean and its interval are one column.
+    merged = range(2, 1 + 2 * len(table.metrics), 2)
+    kept = [index for index in range(len(drawn.headers)) if index not in merged]
+    marks = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape_latex(drawn.title)}}}",
+        rf"\begin{{tabular}}{{{''.join('l' if drawn.left[index] else 'r' for index in kept)}}}",
+        r"\toprule",
+        " & ".join(_escape_latex(drawn.headers[index]) for index in kept) + r" \\",
+        r"\midrule",
+    ]
+    for row in drawn.rows:
+        texts = []
+        for index in kept:
+            text = marks[row[index].place].format(_escape_latex(row[index].text))
+            if index + 1 in merged and row[index + 1].text != ABSENT:
+                text += rf" $\pm$ {row[index + 1].text}"
+            texts.append(text)
+        lines.append(" & ".join(texts) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par {_escape_latex(note)}" for note in drawn.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _csv(tables: Sequence[Table]) -> str:
+    metrics = list(dict.fromkeys(name for table in tables for name in table.metrics))
+    fixed = (
+        "task dataset protocol budget effort dataset_digest generated method detail status reason older_code".split()
+    )
+    counts = "seeds planned_seeds best_epoch seconds_per_epoch seconds trials pruned".split()
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*fixed, *(c for name in metrics for c in (name, f"{name} {INTERVAL}")), *counts])
+    for table in tables:
+        key = table.key
+        for row in table.rows:
+            older = None if row.older is None else str(row.older).lower()
+            texts = [key.task, key.dataset, key.protocol, key.budget, key.effort, key.dataset_digest]
+            texts += [str(row.generated).lower(), row.method, row.detail, row.status, row.reason or "", older or ""]
+            scores = [row.scores.get(name) for name in metrics]
+            numbers = [v for score in scores for v in ((score.mean, score.half_width) if score else (None, None))]
+            seeds = [" ".join(map(str, row.seeds)), " ".join(map(str, row.planned))]
+            rest = [row.best_epoch, row.seconds_per_epoch, row.seconds, row.trials, row.pruned]
+            writer.writerow([*map(_inert, texts), *map(_exact, numbers), *seeds, *map(_exact, rest)])
+    return buffer.getvalue()
+
+
+def _inert(text: str) -> str:
+    """Keeps a spreadsheet from taking a text for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _exact(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _plain(table: Table) -> dict[str, Any]:
+    key = table.key
+    return {
+        "task": key.task,
+        "dataset": key.dataset,
+        "protocol": key.protocol,
+        "budget": key.budget,
+        "effort": key.effort,
+        "dataset_digest": key.dataset_digest,
+        "generated": table.generated,
+        "metrics": list(table.metrics),
+        "rows": [_plain_row(row, table.metrics) for row in table.rows],
+    }
+
+
+def _plain_row(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
+    scores = {name: row.scores[name] for name in metrics if name in row.scores}
+    return {
+        "method": row.method,
+        "detail": row.detail,
+        "status": row.status,
+        "reason": row.reason,
+        "older_code": row.older,
+        "seeds": list(row.seeds),
+        "planned_seeds": list(row.planned),
+        "scores": {
+            name: {
+                "mean": _finite(score.mean),
+                "half_width_95": score.half_width,
+                "values": [_finite(value) for value in score.values],
+            }
+            for name, score in scores.items()
+        },
+        "best_epoch": row.best_epoch,
+        "seconds_per_epoch": row.seconds_per_epoch,
+        "seconds": row.seconds,
+        "trials": row.trials,
+        "pruned": row.pruned,
+        "runs": {str(seed): fingerprint for seed, fingerprint in row.fingerprints.items()},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,146 @@
+"""`bench show RUN`: one run in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.cli import output
+from bench.cli.options import DEFAULT_STORE, JsonOption, RunArgument, StoreOption
+
+if TYPE_CHECKING:
+    from bench.store.records import CurvePoint, EnvironmentRecord, RunRecord, StudyRecord, TrialRecord
+
+EXAMPLE = "bench show mgcn:baby:0"
+CURVE_ROWS = 12
+
+
+def command(run: RunArgument, *, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """Print one run in full.
+
+    Numbers, configuration, how it was chosen, what it was made from and where, its curve.
+    """
+    from bench.cli.find import find_run
+    from bench.store import Store
+
+    with Store.open(store, read_only=True) as opened:
+        record = find_run(opened, run)
+        environment = opened.environment(record.environment) if record.environment else None
+        study = opened.study(record.study) if record.study else None
+        trials = opened.trials(record.study) if record.study else []
+    if as_json:
+        output.emit({"run": record, "environment": environment, "study": study, "trials": trials})
+        return
+    _print_run(record)
+    if study is not None:
+        _print_study(study, trials, record)
+    if environment is not None:
+        _print_environment(environment, record)
+    _print_curve(record.curve, record.select)
+    if record.error:
+        _section("error")
+        output.say(record.error.rstrip())
+
+
+def _section(title: str) -> None:
+    output.say()
+    output.say(title, style="bold")
+
+
+def _print_run(run: RunRecord) -> None:
+    mark = " (generated)" if run.generated else ""
+    title = f"{run.method} on {run.dataset}{mark}, seed {run.seed}"
+    output.say(f"{title} · {run.task} · {run.protocol} · budget {run.budget}")
+    output.print_fields(
+        {
+            "fingerprint": run.fingerprint,
+            "status": run.status,
+            "reason": run.reason,
+            "best epoch": f"{run.best_epoch} of {run.epochs}" if run.best_epoch is not None else None,
+            "parameters": f"{run.parameters:,}" if run.parameters else None,
+            "averaged over": f"{run.n_units:,} units" if run.n_units else None,
+            "seconds": {name: round(value, 3) for name, value in run.seconds.items()},
+            "peak memory": output.size(run.peak_memory_bytes) if run.peak_memory_bytes else None,
+            "device": run.device,
+            "finished": f"{run.created:%Y-%m-%d %H:%M:%S} UTC",
+        }
+    )
+    names = list(dict.fromkeys([*run.metrics, *run.valid]))
+    if names:
+        output.say()
+        output.print_table(
+            ["metric", "test", "validation"],
+            [[n, _number(run.metrics.get(n)), _number(run.valid.get(n))] for n in names],
+        )
+    if run.config:
+        _section("configuration")
+        output.print_fields(flat(run.config))
+    if run.notes:
+        _section("notes")
+        output.print_fields(run.notes)
+
+
+def _print_study(study: StudyRecord, trials: list[TrialRecord], run: RunRecord) -> None:
+    _section(
+        f"search: {study.sampler}, {study.pruner} pruner, {len(trials)} of {study.trials} trials by {study.select}"
+    )
+    output.print_table(
+        ["trial", study.select, "epochs", "status", "suggested"],
+        [
+            [
+                f"{trial.number}{' *' if trial.number == study.best_trial else ''}",
+                _number(trial.value),
+                str(trial.epochs),
+                trial.status,
+                output.inline(trial.params),
+            ]
+            for trial in trials
+        ],
+        left=(0, 3, 4),
+    )
+
+
+def _print_environment(environment: EnvironmentRecord, run: RunRecord) -> None:
+    _section("made from")
+    commit = environment.git_commit or "not in git"
+    dirty = " with uncommitted changes" if environment.git_dirty else ""
+    output.print_fields(
+        {
+            "commit": commit + dirty,
+            "method source": run.method_digest,
+            "data": run.dataset_digest,
+            **{f"view {name}": digest for name, digest in run.views.items()},
+            "spec": run.spec_digest,
+            "python": environment.python,
+            "packages": environment.packages,
+            "hardware": environment.hardware,
+        }
+    )
+
+
+def _print_curve(curve: list[CurvePoint], select: str) -> None:
+    if not curve:
+        return
+    _section(f"curve ({output.count(len(curve), 'epoch')})")
+    step = max(1, -(-len(curve) // CURVE_ROWS))
+    shown = [point for index, point in enumerate(curve) if index % step == 0 or index == len(curve) - 1]
+    key = f"valid/{select}"
+    output.print_table(
+        ["epoch", "loss", f"valid {select}"],
+        [[str(p.epoch), f"{p.values.get('loss', float('nan')):.5g}", _number(p.values.get(key))] for p in shown],
+        left=(),
+    )
+
+
+def _number(value: float | None) -> str:
+    return output.ABSENT if value is None else f"{value:.4f}"
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns a configuration without nesting: `wrapped.dim`."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found

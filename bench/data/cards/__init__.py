@@ -1,0 +1,1 @@
+"""One module per dataset, each ending with `CARD = DatasetCard(...)`."""

@@ -1,0 +1,89 @@
+"""Results of jobs on disk, so that work a worker finished outlives the driver that asked for it.
+
+A job's folder is `<work_dir>/<job id>/`. `result.json` is the last file written there, atomically: where it exists, the
+result is whole. A driver that takes it over checks that it answers the same job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from bench.execution.jobs import Job, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOB = "job.sha256"
+RESULT = "result.json"
+_NOT_THE_RESULT = {"timeout_s", "threads", "device"}
+
+
+def job_digest(job: Job) -> str:
+    """Returns the sha256 of what decides a job's result; where and how fast it runs is left out."""
+    content = json.dumps(job.model_dump(mode="json", exclude=_NOT_THE_RESULT), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Writes a file so that other processes see all of it or nothing, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def prepare_folder(work_dir: Path, job: Job) -> Path:
+    """Returns the job's folder; what another job of the same name left there (a checkpoint, say) is removed."""
+    folder = work_dir / job.id
+    mark, digest = folder / JOB, job_digest(job)
+    if folder.exists() and (not mark.is_file() or mark.read_text() != digest):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(mark, digest.encode())
+    return folder
+
+
+def write_result(work_dir: Path, job: Job, outcome: Outcome) -> None:
+    """Puts a job's result into its folder."""
+    folder = work_dir / job.id
+    content = {"job_digest": job_digest(job), "outcome": outcome.model_dump(mode="json")}
+    write_atomic(folder / RESULT, json.dumps(content, allow_nan=True).encode())
+
+
+def read_result(work_dir: Path, job: Job) -> Outcome | None:
+    """Returns the result an earlier driver left behind, or None when there is none for exactly this job."""
+    folder = work_dir / job.id
+    try:
+        content = json.loads((folder / RESULT).read_bytes())
+        outcome = Outcome.model_validate(content["outcome"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, ValidationError):
+        # Of another version of `bench`: the job is done again.
+        return None
+    if content.get("job_digest") != job_digest(job):
+        return None
+    if outcome.units_path is not None and not (folder / outcome.units_path).is_file():
+        return None
+    return outcome
+
+
+def read_units(work_dir: Path, job: Job, outcome: Outcome) -> bytes | None:
+    """Returns the Arrow file with a run's per-unit scores, or None when it has none."""
+    return None if outcome.units_path is None else (work_dir / job.id / outcome.units_path).read_bytes()
+
+
+def forget_result(work_dir: Path, job_id: str) -> None:
+    """Removes a job's folder once its result is in the store."""
+    shutil.rmtree(work_dir / job_id, ignore_errors=True)

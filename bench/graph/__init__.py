@@ -1,0 +1,1 @@
+"""Graphs as declared stages, compiled with DGL, cached, and multiplied with torch."""

@@ -1,0 +1,209 @@
+"""The contract between a method and everything around it.
+
+A method is one file in `bench/methods/<family>/` that ends with `METHOD = TheClass`. It states its `Config`, the
+modalities it needs and the views it wants compiled, and overrides one of `fit`, `loss` (or, for alternating
+optimisers, `steps`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.spec.config import MethodConfig
+from bench.spec.space import Choices
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.data.types import ModalityInfo, RecommendationData
+    from bench.graph.stages import Stage
+    from bench.graph.view import View
+
+
+class GradientConfig(MethodConfig):
+    """What every method trained by gradients can set."""
+
+    lr: Annotated[float, Choices(1e-4, 5e-4, 1e-3, 5e-3)] = 1e-3
+    """Adam's step size."""
+    weight_decay: float = 0.0
+    """Adam's L2 weight decay."""
+    lr_gamma: float = 1.0
+    """The step size is multiplied by lr_gamma^(epoch / lr_period), epoch from 0."""
+    lr_period: float = 50.0
+    """See lr_gamma."""
+    batch_size: int = 2048
+    """Training rows in a batch; the last batch of an epoch may be smaller."""
+
+
+class Needs(NamedTuple):
+    """Which item content a method cannot do without."""
+
+    modalities: frozenset[str] = frozenset()
+    """Modalities that must be present by name."""
+    at_least: int = 0
+    """How many modalities of any name must be present."""
+    raw: bool = False
+    """Whether derived vectors (see `ModalityInfo.derived`) are refused."""
+
+    def missing(self, dataset: str, present: Mapping[str, ModalityInfo]) -> str | None:
+        """Returns why a dataset with these modalities does not fit, or None when it does."""
+        have = ", ".join(present) or "none"
+        absent = sorted(self.modalities - set(present))
+        if absent:
+            return f"needs modality {', '.join(map(repr, absent))}, {dataset!r} has {have}"
+        if len(present) < self.at_least:
+            return f"needs at least {self.at_least} modalities, {dataset!r} has {have}"
+        if self.raw:
+            derived = [name for name, info in present.items() if info.derived is not None]
+            if derived:
+                return f"needs raw vectors, those of {', '.join(derived)} in {dataset!r} are derived"
+        return None
+
+
+class PairBatch(NamedTuple):
+    """Training rows of pairwise ranking.
+
+    Attributes:
+        users: (B,) int64.
+        pos: (B,) int64 items the users interacted with.
+        neg: (B,) int64 sampled items they did not interact with in train.
+    """
+
+    users: Tensor
+    pos: Tensor
+    neg: Tensor
+
+
+class Loss(NamedTuple):
+    """A scalar to minimise and its named parts, which are logged."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a method is built from.
+
+    Attributes:
+        data: Train and validation rows and item content.
+        views: Compiled graphs by the names the method gave them in `views`.
+        dtype: Floating type of parameters and features.
+    """
+
+    data: RecommendationData
+    views: Mapping[str, View] = field(default_factory=dict)
+    dtype: torch.dtype = torch.float32
+
+    def features(self, modality: str) -> Tensor:
+        """Returns a copy of the (items, dim) vectors of a modality in `dtype`; the data stays memory-mapped and unchanged."""
+        raw = self.data.modalities[modality].features
+        copy = torch.empty(raw.shape, dtype=self.dtype)
+        for start in range(0, raw.shape[0], 4096):
+            copy[start : start + 4096] = torch.from_numpy(np.array(raw[start : start + 4096]))
+        return copy
+
+
+class Method(nn.Module):
+    """One model of the benchmark.
+
+    Class attributes:
+        Config: Defaults, bounds, search space and help, in one Pydantic class.
+        tasks: Names of the tasks it can do.
+        needs: Item content it cannot do without.
+        adapter: Whether it wraps another method.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    tasks: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[Needs] = Needs()
+    adapter: ClassVar[bool] = False
+    closed_form: ClassVar[bool] = False
+
+    @classmethod
+    def views(cls, config: MethodConfig, modalities: Mapping[str, ModalityInfo]) -> dict[str, tuple[Stage, ...]]:
+        """Returns the graphs the method wants, each as the stages that make it."""
+        return {}
+
+
+class Recommender(Method):
+    """A method that ranks all items for a user from the behaviour of all users (task `recommendation`).
+
+    Subclasses override `fit` (and set `closed_form = True`) or `loss`, and `score`.
+
+    Args:
+        config: A validated `Config`.
+        context: Data, views and floating type.
+    """
+
+    tasks: ClassVar[frozenset[str]] = frozenset({"recommendation"})
+
+    def __init__(self, config: MethodConfig, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self.n_users = context.data.n_users
+        self.n_items = context.data.n_items
+
+    def fit(self) -> None:
+        """Computes a closed form from `self.context.data`, once, in place of the loop; needs `closed_form = True`."""
+        raise TypeError(f"{type(self).__name__} sets closed_form and must override fit")
+
+    def loss(self, batch: PairBatch) -> Loss:
+        """Returns the training loss of a batch."""
+        raise TypeError(f"{type(self).__name__} must override loss (or fit, with closed_form = True)")
+
+    def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
+        """Called before each epoch (from 1), on the method's own random stream (graph sampling)."""
+
+    def begin_scoring(self) -> None:
+        """Called once, in eval mode without gradients, before a series of `score` calls: compute what they share."""
+
+    def score(self, users: Tensor) -> Tensor:
+        """Scores all items for some users.
+
+        Args:
+            users: (n,) int64 user ids.
+
+        Returns:
+            (n, items) scores; larger is better. Nothing is masked.
+        """
+        raise TypeError(f"{type(self).__name__} must override score")
+
+
+class RecommenderAdapter(Recommender):
+    """A method that changes another one from the inside; shown as `adapter[wrapped]`.
+
+    Args:
+        config: The adapter's own validated `Config`; the wrapped method keeps its own.
+        context: Data, views and floating type.
+        wrapped: The method to wrap, freshly built: an adapter draws its own parameters after it, so that a switched-off
+            adapter leaves the wrapped method bit for bit.
+    """
+
+    adapter: ClassVar[bool] = True
+
+    def __init__(self, config: MethodConfig, context: Context, wrapped: Recommender) -> None:
+        super().__init__(config, context)
+        self.wrapped = wrapped
+
+    @classmethod
+    def compatible(cls, method: type[Method]) -> str | None:
+        """Returns why `method` cannot be wrapped, or None when it can."""
+        return None
+
+    def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
+        """Passes the call on."""
+        self.wrapped.begin_epoch(epoch, generator)
+
+    def begin_scoring(self) -> None:
+        """Passes the call on."""
+        self.wrapped.begin_scoring()
+
+    def score(self, users: Tensor) -> Tensor:
+        """Returns the wrapped method's (n, items) scores."""
+        return self.wrapped.score(users)

@@ -1,0 +1,1 @@
+"""Recommendation methods; a module's name is the method's name."""

@@ -1,0 +1,58 @@
+"""What a metric is: a name, a direction, and what it is averaged over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+Direction = Literal["maximize", "minimize"]
+
+
+class Metric(NamedTuple):
+    """A metric as a spec names it."""
+
+    name: str
+    """As written in the spec, e.g. `recall@20`."""
+    direction: Direction
+    """Which way is better."""
+    summary: str
+    """One sentence: what it measures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Where the targets of each user landed, sorted by user and rank.
+
+    Attributes:
+        rows: (targets,) int64 user of each target, 0..n-1.
+        ranks: (targets,) float64 rank from 1 among all candidates; a huge value for a target that cannot be hit.
+        places: (targets,) int64 place of the target among the user's own targets, from 1.
+        targets: (n,) int64 number of targets of each user, at least 1.
+    """
+
+    rows: np.ndarray
+    ranks: np.ndarray
+    places: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class RankingMetric:
+    """A family of ranking metrics with a cut-off, such as recall@K.
+
+    Attributes:
+        name: The part before the `@`.
+        summary: What it measures, for `bench metrics`.
+        compute: From where the targets landed and the cut-off K to (users,) float64 values.
+        direction: Which way is better.
+    """
+
+    name: str
+    summary: str
+    compute: Callable[[Hits, int], np.ndarray]
+    direction: Direction = "maximize"

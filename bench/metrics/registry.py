@@ -1,0 +1,14 @@
+"""The registry of metric families; third parties add theirs under the entry-point group `bench.metrics`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from bench.metrics.base import RankingMetric
+
+METRICS: Registry[RankingMetric] = Registry("metric", group="bench.metrics")
+for _name in ("recall", "precision", "ndcg", "map", "hit", "mrr"):
+    METRICS.register(_name, f"bench.metrics.ranking:{_name.upper()}")

@@ -1,0 +1,1 @@
+"""Hyperparameter search: domains to Optuna, and studies that continue where they stopped."""

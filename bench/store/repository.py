@@ -1,0 +1,393 @@
+"""The store, and the only place with queries."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+
+from bench.errors import StoreError, UnknownNameError, nearest
+from bench.store import codec, frames
+from bench.store.counts import StoreCounts, TrialCounts
+from bench.store.database import Database
+from bench.store.engine import locate
+from bench.store.records import (
+    EnvironmentRecord,
+    ExperimentRecord,
+    Record,
+    RunRecord,
+    StudyRecord,
+    TrialRecord,
+    UnitScores,
+    ViewRecord,
+)
+from bench.store.tables import (
+    Base,
+    Curve,
+    Environment,
+    Experiment,
+    Metric,
+    Run,
+    Sample,
+    Study,
+    Trial,
+    UnitScore,
+    View,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    import polars as pl
+    from sqlalchemy.engine import Connection
+
+    from bench.store.records import CurvePoint
+
+    Filter = str | int | bool | Sequence[str] | Sequence[int] | None
+
+R = TypeVar("R", bound=Record)
+
+
+class Store:
+    """Everything that was run. Made by `Store.open`; use it as a context manager, or `close` it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url_or_path: str | Path, *, read_only: bool = False) -> Store:
+        """Opens a store; when it may be written, makes it or upgrades its schema as needed.
+
+        Args:
+            url_or_path: A path of an SQLite file (`results.db`), or any SQLAlchemy URL.
+            read_only: Never write, never create: neither the file nor anything beside it.
+
+        Raises:
+            StoreError: It cannot be opened, read or (unless `read_only`) written.
+            StoreSchemaError: Its schema is newer than, or unknown to, this version of bench.
+        """
+        return cls(Database(locate(url_or_path), read_only=read_only))
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the store and leaves one complete file."""
+        self._database.close()
+
+    @property
+    def address(self) -> str:
+        """Path or URL, without a password."""
+        return str(self._database.location)
+
+    # Writing. A record that is there already takes no write at all: running a finished spec leaves the file as it was.
+
+    def put_environment(self, record: EnvironmentRecord) -> None:
+        """Stores an environment, once per digest."""
+        if self.environment(record.digest) is None:
+            self._upsert(Environment, {"digest": record.digest}, record)
+
+    def put_experiment(self, record: ExperimentRecord) -> None:
+        """Stores an experiment, once per digest; a changed text (comments, say) replaces the stored one."""
+        found = self.experiment(record.spec_digest)
+        if found is None or found.spec_text != record.spec_text:
+            self._upsert(Experiment, {"spec_digest": record.spec_digest}, record)
+
+    def put_view(self, record: ViewRecord) -> None:
+        """Stores a view, once per digest: the first compile's time stays."""
+        if self.view(record.digest) is None:
+            self._upsert(View, {"digest": record.digest}, record)
+
+    def put_study(self, record: StudyRecord) -> None:
+        """Stores a study, or replaces it."""
+        found = self.study(record.fingerprint)
+        if found is None or found.model_dump(mode="json") != record.model_dump(mode="json"):
+            self._upsert(Study, {"fingerprint": record.fingerprint}, record)
+
+    def put_trial(self, record: TrialRecord) -> None:
+        """Stores a trial with its curve, or replaces it. Its study must be there.
+
+        Raises:
+            StoreError: The study is not stored, or the store cannot be written.
+        """
+        with self._database.begin(write=True) as connection:
+            row = _upsert(connection, Trial, {"study": record.study, "number": record.number}, record)
+            _put_curve(connection, Curve.trial_id, row, record.curve)
+
+    def put_run(self, record: RunRecord, units: UnitScores | None = None, *, replace: bool = False) -> bool:
+        """Stores a run with its metrics, curve and unit scores, in one transaction.
+
+        A stored run of the same fingerprint is replaced, unless it is `done`: that one gives way only to
+        `replace=True`. The study, environment and experiment it names must be there.
+
+        Returns:
+            Whether it was stored; False when a `done` run kept its place.
+
+        Raises:
+            StoreError: A record it names is not stored, the unit scores are another run's, or writing failed.
+        """
+        if units is not None:
+            _check_units(record, units)
+        if not replace and self._status(record.fingerprint) == "done":
+            return False
+        with self._database.begin(write=True) as connection:
+            stored = connection.execute(sa.select(Run.status).where(Run.fingerprint == record.fingerprint)).scalar()
+            if stored == "done" and not replace:
+                return False
+            row = _upsert(connection, Run, {"fingerprint": record.fingerprint}, record)
+            for table in (Metric, UnitScore, Sample):
+                connection.execute(sa.delete(table).where(table.run_id == row))
+            numbers = [
+                {"run_id": row, "split": split, "name": name, "position": i, "value": None if math.isnan(x) else x}
+                for split, values in (("valid", record.valid), ("test", record.metrics))
+                for i, (name, x) in enumerate(values.items())
+            ]
+            if numbers:
+                connection.execute(sa.insert(Metric), numbers)
+            _put_curve(connection, Curve.run_id, row, record.curve)
+            if units is not None:
+                blob = {"run_id": row, "units": codec.decode_units(units.arrow).height, "arrow": units.arrow}
+                connection.execute(sa.insert(UnitScore).values(blob))
+        return True
+
+    def _status(self, fingerprint: str) -> str | None:
+        with self._database.begin() as connection:
+            return connection.execute(sa.select(Run.status).where(Run.fingerprint == fingerprint)).scalar()
+
+    def _upsert(self, table: type[Base], key: Mapping[str, Any], record: Record) -> None:
+        with self._database.begin(write=True) as connection:
+            _upsert(connection, table, key, record)
+
+    # Reading one thing.
+
+    def environment(self, digest: str) -> EnvironmentRecord | None:
+        """Returns the environment with this digest."""
+        return self._one(EnvironmentRecord, sa.select(Environment.__table__).where(Environment.digest == digest))
+
+    def experiment(self, spec_digest: str) -> ExperimentRecord | None:
+        """Returns the experiment with this digest."""
+        return self._one(ExperimentRecord, sa.select(Experiment.__table__).where(Experiment.spec_digest == spec_digest))
+
+    def view(self, digest: str) -> ViewRecord | None:
+        """Returns the view with this digest."""
+        return self._one(ViewRecord, sa.select(View.__table__).where(View.digest == digest))
+
+    def study(self, fingerprint: str) -> StudyRecord | None:
+        """Returns the study with this fingerprint."""
+        return self._one(StudyRecord, sa.select(Study.__table__).where(Study.fingerprint == fingerprint))
+
+    def find_run(self, fingerprint: str) -> RunRecord | None:
+        """Returns the run with exactly this fingerprint, curve included."""
+        found = self._runs(Run.fingerprint == fingerprint, curves=True)
+        return found[0] if found else None
+
+    def run(self, prefix: str) -> RunRecord:
+        """Returns the one run whose fingerprint begins with `prefix`, curve included.
+
+        Raises:
+            UnknownNameError: No run begins so, or several do; the message lists them.
+        """
+        found = self._runs(Run.fingerprint.startswith(prefix, autoescape=True), curves=True) if prefix else []
+        if len(found) == 1:
+            return found[0]
+        exact = [run for run in found if run.fingerprint == prefix]
+        if exact:
+            return exact[0]
+        if found:
+            some = ", ".join(
+                f"{run.fingerprint[: len(prefix) + 6]} ({run.method}, seed {run.seed})" for run in found[:5]
+            )
+            raise UnknownNameError(f"{len(found)} runs begin with {prefix!r}: {some}.", hint="Give more characters.")
+        near = nearest(prefix, (run.fingerprint[: max(len(prefix), 4)] for run in self.runs()))
+        hint = f"Nearest: {', '.join(near)}." if near else "`bench report` shows what is stored."
+        raise UnknownNameError(f"no run in '{self.address}' begins with {prefix!r}.", hint=hint)
+
+    def unit_scores(self, fingerprint: str) -> pl.DataFrame | None:
+        """Returns a run's per-unit test scores, a column `unit` and a float64 column per metric; None when not kept."""
+        query = sa.select(UnitScore.arrow).join(Run, Run.id == UnitScore.run_id).where(Run.fingerprint == fingerprint)
+        with self._database.begin() as connection:
+            blob = connection.execute(query).scalar()
+        return None if blob is None else codec.decode_units(blob)
+
+    # Reading many.
+
+    def trials(self, study: str) -> list[TrialRecord]:
+        """Returns the trials of a study with their curves, by number."""
+        query = (
+            sa.select(Trial.__table__, Curve.arrow)
+            .outerjoin(Curve, Curve.trial_id == Trial.id)
+            .where(Trial.study == study)
+            .order_by(Trial.number)
+        )
+        with self._database.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [_record(TrialRecord, row, curve=_curve(row["arrow"])) for row in rows]
+
+    def trial_counts(self) -> dict[str, TrialCounts]:
+        """Returns, for every study that has trials, how many there are and how many were pruned or did not finish."""
+        query = sa.select(Trial.study, Trial.status, sa.func.count()).group_by(Trial.study, Trial.status)
+        with self._database.begin() as connection:
+            rows = connection.execute(query).all()
+        by_study: dict[str, dict[str, int]] = {}
+        for study, status, number in rows:
+            by_study.setdefault(study, {})[status] = number
+        return {
+            study: TrialCounts(
+                total=sum(numbers.values()),
+                pruned=numbers.get("pruned", 0),
+                failed=sum(number for status, number in numbers.items() if status not in ("done", "pruned")),
+            )
+            for study, numbers in by_study.items()
+        }
+
+    def experiments(self) -> list[ExperimentRecord]:
+        """Returns the experiments, newest first."""
+        query = sa.select(Experiment.__table__).order_by(Experiment.created.desc(), Experiment.spec_digest)
+        with self._database.begin() as connection:
+            return [_record(ExperimentRecord, row) for row in connection.execute(query).mappings()]
+
+    def runs(self, *, curves: bool = False, **filters: Filter) -> list[RunRecord]:
+        """Returns runs by task, dataset, protocol, budget, method and seed.
+
+        Args:
+            curves: Whether to read the training curves too (slower).
+            **filters: Columns of a run (`task`, `dataset`, `protocol`, `budget`, `method`, `seed`, `status`, `family`,
+                `study`, `spec_digest`, `fingerprint`, …) to the value, or values, they must have; None filters nothing.
+        """
+        return self._runs(*_conditions(filters), curves=curves)
+
+    def latest_runs_like(self, *, limit: int | None = None, **filters: Filter) -> list[RunRecord]:
+        """Returns runs that share the given columns, newest first: what a cell that is not reused is compared with."""
+        found = sorted(self._runs(*_conditions(filters), curves=False), key=lambda run: run.created, reverse=True)
+        return found[:limit]
+
+    def runs_frame(self, **filters: Filter) -> pl.DataFrame:
+        """Returns runs as a wide frame: a row per run, columns `test/<metric>`, `valid/<metric>` and `seconds/<part>`.
+
+        Args:
+            **filters: As in `runs`.
+        """
+        return frames.runs_frame(self._runs(*_conditions(filters), curves=False), self.trial_counts())
+
+    def metrics_frame(self, split: str | None = "test", **filters: Filter) -> pl.DataFrame:
+        """Returns metrics as a long frame: one row per run, split and metric.
+
+        Args:
+            split: "test", "valid", or None for both.
+            **filters: As in `runs`.
+        """
+        return frames.metrics_frame(self._runs(*_conditions(filters), curves=False), split)
+
+    def counts(self) -> StoreCounts:
+        """Returns what the store holds, for `bench status`."""
+        with self._database.begin() as connection:
+
+            def number(table: type[Base]) -> int:
+                return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+            def by(column: Any) -> dict[str, int]:
+                rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column)).all()
+                return {value: count for value, count in rows}
+
+            path = self._database.location.path
+            return StoreCounts(
+                address=self.address,
+                schema=self._database.revision,
+                size_bytes=None if path is None else path.stat().st_size,
+                experiments=number(Experiment),
+                environments=number(Environment),
+                views=number(View),
+                studies=number(Study),
+                trials=by(Trial.status),
+                runs=by(Run.status),
+                datasets=tuple(by(Run.dataset)),
+                methods=tuple(by(Run.method)),
+                newest=connection.execute(sa.select(sa.func.max(Run.created))).scalar(),
+            )
+
+    def _one(self, kind: type[R], query: sa.Select[Any]) -> R | None:
+        with self._database.begin() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else _record(kind, row)
+
+    def _runs(self, *conditions: sa.ColumnElement[bool], curves: bool) -> list[RunRecord]:
+        order = (Run.task, Run.dataset, Run.protocol, Run.budget, Run.method, Run.seed, Run.created)
+        query = sa.select(Run.__table__).where(*conditions).order_by(*order)
+        columns = (Metric.run_id, Metric.split, Metric.name, Metric.value)
+        numbers = sa.select(*columns).join(Run, Run.id == Metric.run_id).where(*conditions).order_by(Metric.position)
+        blobs = sa.select(Curve.run_id, Curve.arrow).join(Run, Run.id == Curve.run_id).where(*conditions)
+        with self._database.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+            values: dict[tuple[int, str], dict[str, float]] = {}
+            for run_id, split, name, value in connection.execute(numbers):
+                values.setdefault((run_id, split), {})[name] = math.nan if value is None else value
+            arrows = {run_id: arrow for run_id, arrow in connection.execute(blobs)} if curves else {}
+        return [
+            _record(
+                RunRecord,
+                row,
+                valid=values.get((row["id"], "valid"), {}),
+                metrics=values.get((row["id"], "test"), {}),
+                curve=_curve(arrows.get(row["id"])),
+            )
+            for row in rows
+        ]
+
+
+def _conditions(filters: Mapping[str, object]) -> list[sa.ColumnElement[bool]]:
+    columns = Run.__table__.columns
+    conditions: list[sa.ColumnElement[bool]] = []
+    for name, wanted in filters.items():
+        if name not in columns or name == "id":
+            raise TypeError(f"runs have no column {name!r} to filter by")
+        if isinstance(wanted, (list, tuple, set, frozenset)):
+            conditions.append(columns[name].in_(wanted))
+        elif wanted is not None:
+            conditions.append(columns[name] == wanted)
+    return conditions
+
+
+def _record(kind: type[R], row: sa.RowMapping, **more: object) -> R:
+    return kind.model_validate({name: row[name] for name in kind.model_fields if name in row} | more)
+
+
+def _upsert(connection: Connection, table: type[Base], key: Mapping[str, Any], record: Record) -> int | str:
+    """Inserts or updates the row with this key; returns its primary key."""
+    columns = table.__table__.columns
+    # JSON columns take what JSON can hold; a time stays a time.
+    plain = record.model_dump(mode="json") | {"created": getattr(record, "created", None)}
+    values = {name: plain[name] for name in plain if name in columns}
+    primary = sa.inspect(table).primary_key[0]
+    where = [columns[name] == value for name, value in key.items()]
+    found: int | str | None = connection.execute(sa.select(primary).where(*where)).scalar()
+    if found is None:
+        connection.execute(sa.insert(table).values(values))
+        found = connection.execute(sa.select(primary).where(*where)).scalar_one()
+    else:
+        connection.execute(sa.update(table).where(*where).values(values))
+    return found
+
+
+def _put_curve(connection: Connection, owner: Any, row: int | str, points: Iterable[CurvePoint]) -> None:
+    points = list(points)
+    connection.execute(sa.delete(Curve).where(owner == row))
+    if points:
+        blob = {owner.key: row, "epochs": len(points), "arrow": codec.encode_curve(points)}
+        connection.execute(sa.insert(Curve).values(blob))
+
+
+def _curve(blob: bytes | None) -> list[CurvePoint]:
+    return [] if blob is None else codec.decode_curve(blob)
+
+
+def _check_units(record: RunRecord, units: UnitScores) -> None:
+    if units.run != record.fingerprint:
+        raise StoreError(f"the unit scores of run {units.run!r} cannot be stored with run {record.fingerprint!r}.")

@@ -1,0 +1,72 @@
+"""What a task is: which batches train a method, which protocol scores it, and what a score is averaged over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
+
+    from bench.data.dataset import Dataset
+    from bench.methods.base import Method
+    from bench.metrics.base import Metric
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The outcome of the one look at the test split.
+
+    Attributes:
+        units: (n,) ids of what the metrics are averaged over.
+        scores: Metric name to (n,) float64 values, unrounded.
+    """
+
+    units: np.ndarray
+    scores: Mapping[str, np.ndarray]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Metric name to its mean over units."""
+        return {name: float(np.mean(scores)) for name, scores in self.scores.items()}
+
+
+class Batches(Protocol):
+    """A source of training batches, shuffled anew each epoch."""
+
+    def epoch(self) -> Iterator[object]:
+        """Yields the batches of one epoch."""
+
+
+class Task(Protocol):
+    """One task of the benchmark."""
+
+    name: str
+    """As specs name it."""
+    family: str
+    """recommendation, classification, generation or vqa."""
+    unit: str
+    """What a metric is averaged over."""
+    summary: str
+    """One sentence for `bench tasks`."""
+    default_metrics: tuple[str, ...]
+
+    def metric(self, name: str) -> Metric:
+        """Reads a metric name.
+
+        Raises:
+            UserError: The task has no such metric.
+        """
+
+    def batches(self, data: object, *, batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:
+        """Returns the training batches of a dataset."""
+
+    def validate(self, method: Method, data: object, metrics: Sequence[str]) -> dict[str, float]:
+        """Scores a method on the validation split."""
+
+    def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
+        """Opens the test split and scores a trained method on it."""

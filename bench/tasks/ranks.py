@@ -1,0 +1,136 @@
+"""Ranks of target items among all items, in blocks of users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from bench.errors import DivergedError
+from bench.metrics.ranking import NEVER
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.methods.base import Recommender
+
+SCORES_PER_BLOCK = 2_000_000
+"""Scores held at a time; 8 MB in float32, about what a core's share of the cache holds."""
+
+
+class UserRows(NamedTuple):
+    """Interactions grouped by user: the items of user k of `users` are items[offsets[k]:offsets[k + 1]].
+
+    Attributes:
+        users: (n,) int64 ascending user ids.
+        offsets: (n + 1,) int64.
+        items: (rows,) int64.
+    """
+
+    users: np.ndarray
+    offsets: np.ndarray
+    items: np.ndarray
+
+
+def group_by_user(users: np.ndarray, items: np.ndarray) -> UserRows:
+    """Groups rows by user, keeping their order within a user."""
+    order = np.argsort(users, kind="stable")
+    ids, counts = np.unique(users, return_counts=True)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return UserRows(ids.astype(np.int64), offsets.astype(np.int64), items[order].astype(np.int64))
+
+
+def count_higher(scores: Tensor, rows: Tensor, targets: Tensor, buffer: Tensor) -> Tensor:
+    """Counts the candidates ahead of each target: higher scores, and equal ones with a lower item id.
+
+    Args:
+        scores: (n, items) finite or -inf.
+        rows: (t,) row of each target, all distinct.
+        targets: (t,) item of each target.
+        buffer: (≥ t, items) scratch of the scores' type; a reused buffer avoids a page fault for every page of every
+            comparison.
+
+    Returns:
+        (t,) int64 counts.
+    """
+    whole = rows.numel() == scores.shape[0]
+    block = scores if whole else scores.index_select(0, rows)
+    at_target = block.gather(1, targets[:, None])
+    work = buffer[: block.shape[0]]
+    ones = torch.ones(work.shape[1], dtype=work.dtype, device=work.device)
+    # Counts are sums of ones: exact in float32 up to 2**24 items.
+    ahead = torch.gt(block, at_target, out=work).mv(ones).long()
+    ties = torch.eq(block, at_target, out=work).mv(ones).long()
+    tied = torch.nonzero(ties > 1).flatten()
+    if tied.numel():
+        equal = block[tied] == at_target[tied]
+        lower = torch.arange(work.shape[1], device=work.device)[None, :] < targets[tied, None]
+        ahead[tied] += (equal & lower).sum(1)
+    return ahead
+
+
+def rank_targets(method: Recommender, targets: UserRows, masked: UserRows) -> np.ndarray:
+    """Ranks every target of every user among all items.
+
+    Args:
+        method: A trained method; `begin_scoring` is called here.
+        targets: Held-out items of the users to score.
+        masked: Items that are no candidates, by user (users without a row mask nothing).
+
+    Returns:
+        (targets rows,) int64 ranks from 1, in the order of `targets.items`; `NEVER` for a target that is masked itself.
+
+    Raises:
+        DivergedError: A score is NaN or infinite.
+    """
+    device = next((tensor.device for tensor in (*method.parameters(), *method.buffers())), torch.device("cpu"))
+    ranks = np.empty(len(targets.items), dtype=np.int64)
+    block = max(1, SCORES_PER_BLOCK // max(1, method.n_items))
+    if device.type != "cpu":
+        block *= 64
+    buffer: Tensor | None = None
+    method.eval()
+    with torch.no_grad():
+        method.begin_scoring()
+        for start in range(0, len(targets.users), block):
+            users = targets.users[start : start + block]
+            scores = method.score(torch.from_numpy(users).to(device))
+            if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
+                raise DivergedError(f"{type(method).__name__} gave scores that are not finite", epoch=0)
+            if buffer is None or buffer.dtype != scores.dtype:
+                buffer = torch.empty_like(scores)
+            mask_rows, mask_items = _rows_of(users, masked)
+            scores[torch.from_numpy(mask_rows).to(device), torch.from_numpy(mask_items).to(device)] = -torch.inf
+            low, high = targets.offsets[start], targets.offsets[min(start + block, len(targets.users))]
+            ranks[low:high] = _block_ranks(scores, targets, start, len(users), buffer)
+    return ranks
+
+
+def _rows_of(users: np.ndarray, grouped: UserRows) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (row in `users`, item) of every grouped row of these users."""
+    if not len(grouped.users):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    place = np.minimum(np.searchsorted(grouped.users, users), len(grouped.users) - 1)
+    found = grouped.users[place] == users
+    starts = np.where(found, grouped.offsets[place], 0)
+    counts = np.where(found, grouped.offsets[place + 1] - starts, 0)
+    rows = np.repeat(np.arange(len(users)), counts)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rows, grouped.items[np.repeat(starts, counts) + within]
+
+
+def _block_ranks(scores: Tensor, targets: UserRows, start: int, n_users: int, buffer: Tensor) -> np.ndarray:
+    offsets = targets.offsets[start : start + n_users + 1]
+    counts = np.diff(offsets)
+    out = np.empty(int(offsets[-1] - offsets[0]), dtype=np.int64)
+    # Users have few targets each: the k-th targets of all users are ranked together, so each pass reads every row once.
+    for k in range(int(counts.max(initial=0))):
+        rows = np.flatnonzero(counts > k)
+        where = offsets[rows] - offsets[0] + k
+        items = torch.from_numpy(targets.items[offsets[rows] + k]).to(scores.device)
+        row_tensor = torch.from_numpy(rows).to(scores.device)
+        ahead = count_higher(scores, row_tensor, items, buffer)
+        reachable = torch.isfinite(scores[row_tensor, items])
+        out[where] = np.where(reachable.cpu().numpy(), ahead.cpu().numpy() + 1, NEVER)
+    return out

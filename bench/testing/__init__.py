@@ -1,0 +1,1 @@
+"""Contract tests, shipped so that a third party's plugin can run them."""

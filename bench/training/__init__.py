@@ -1,0 +1,1 @@
+"""Training: the one loop, checkpoints, seeding, and the execution of a job."""

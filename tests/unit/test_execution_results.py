@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.execution.jobs import EVENT, EpochDone, Finished, Job, Outcome
+from bench.execution.results import (
+    forget_result,
+    job_digest,
+    prepare_folder,
+    read_result,
+    read_units,
+    write_atomic,
+    write_result,
+)
+from bench.store.records import CurvePoint
+
+
+def make_job(**changes):
+    known = dict(
+        id="a1", kind="run", task="t", protocol="p", dataset="d", dataset_digest="x", method={"method": "m"},
+        config={"lr": 1e-3}, budget={"epochs": 3}, select="recall@20", metrics=["recall@20"], seed=0,
+    )  # fmt: skip
+    return Job(**{**known, **changes})
+
+
+def test_result_is_found_again_by_the_same_job_only(tmp_path):
+    job, outcome = make_job(), Outcome(status="done", metrics={"recall@20": 0.1 + 0.2}, value=1 / 3)
+    prepare_folder(tmp_path, job)
+    write_result(tmp_path, job, outcome)
+    assert read_result(tmp_path, job) == outcome
+    assert read_result(tmp_path, make_job(device="cuda", threads=8, timeout_s=5.0)) == outcome
+    assert read_result(tmp_path, make_job(config={"lr": 1e-2})) is None
+    assert read_result(tmp_path, make_job(id="other")) is None
+    forget_result(tmp_path, job.id)
+    assert read_result(tmp_path, job) is None
+
+
+def test_damaged_or_foreign_result_is_ignored(tmp_path):
+    job = make_job()
+    folder = prepare_folder(tmp_path, job)
+    for content in ("", "{", "[]", json.dumps({"job_digest": job_digest(job), "outcome": {"colour": 1}})):
+        (folder / "result.json").write_text(content)
+        assert read_result(tmp_path, job) is None
+
+
+def test_result_whose_unit_scores_are_missing_is_ignored(tmp_path):
+    job, outcome = make_job(), Outcome(status="done", units_path="units.arrow")
+    folder = prepare_folder(tmp_path, job)
+    write_result(tmp_path, job, outcome)
+    assert read_result(tmp_path, job) is None
+    (folder / "units.arrow").write_bytes(b"x")
+    assert read_units(tmp_path, job, read_result(tmp_path, job)) == b"x"
+
+
+def test_folder_keeps_a_checkpoint_of_the_same_job_and_drops_one_of_another(tmp_path):
+    folder = prepare_folder(tmp_path, make_job())
+    (folder / "checkpoint").touch()
+    assert (prepare_folder(tmp_path, make_job(threads=2)) / "checkpoint").exists()
+    assert not (prepare_folder(tmp_path, make_job(seed=1)) / "checkpoint").exists()
+
+
+def test_atomic_write_leaves_nothing_half_written(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def full_disk(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e-300, 0.1 + 0.2])
+def test_events_carry_every_number_unchanged(number):
+    point = CurvePoint(epoch=1, values={"loss": number})
+    event = EVENT.validate_json(EpochDone(job="a", point=point).model_dump_json())
+    assert repr(event.point.values["loss"]) == repr(number)
+    finished = Finished(job="a", outcome=Outcome(status="done", value=number, curve=[point]))
+    assert repr(EVENT.validate_json(finished.model_dump_json()).outcome.value) == repr(number)
