@@ -168,6 +168,5 @@ def closing_line(report: Report, address: str) -> str:
     if reused > 0:
         cells += f" ({reused} from the store)"
     used = os.environ.get("BENCH_STORE", DEFAULT_STORE)
-    prefix = "" if address == used else f"BENCH_STORE={address} "
-    look = f"`{prefix}streamlit run leaderboard/app.py`"
+    look = f"`streamlit run leaderboard/app.py{'' if address == used else f' -- --store {address}'}`"
     return " · ".join((cells, output.duration(report.seconds), f"stored in {address}", look))

@@ -313,7 +313,11 @@ class _Driver:
         )
 
     def _loop(self, executor: LocalExecutor, works: list[EntryWork]) -> None:
+        told = False
         while True:
+            if self._interrupts and not told:
+                told = True
+                self.display.warn("interrupted: finishing the jobs that run; press Ctrl-C again to stop at once")
             if self._interrupts >= 2:
                 executor.interrupt()
                 return
@@ -350,9 +354,8 @@ class _Driver:
             return
 
         def on_interrupt(number: int, frame: FrameType | None) -> None:
+            # Only counted here: a handler that prints could run in the middle of another print.
             self._interrupts += 1
-            if self._interrupts == 1:
-                self.display.warn("interrupted: finishing the jobs that run; press Ctrl-C again to stop at once")
 
         def on_terminate(number: int, frame: FrameType | None) -> None:
             self._interrupts = 2

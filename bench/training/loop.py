@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from bench.methods.base import Loss, Recommender
     from bench.tasks.base import Batches, Task
 
-LOOP_VERSION = 1
-"""Part of every fingerprint. Raise it when a change here can change a result; a recorded learning curve in the tests
-tells."""
-
 
 @dataclass(frozen=True)
 class Settings:

@@ -1,4 +1,4 @@
-"""A researcher's path: plan, run, run again, report, show, export one run and repeat it. Small real training, real processes."""
+"""A researcher's path: plan, run, run again, report, show, repeat one run. Small real training in real processes."""
 
 from __future__ import annotations
 

@@ -7,14 +7,15 @@ import torch
 
 from bench.errors import DeviceError, DivergedError
 from bench.methods.base import GradientConfig, Loss
+from bench.spec.fingerprint import FINGERPRINT_VERSION
 from bench.tasks.recommendation import TASK
 from bench.testing.recommendation import build, default_config, fit, small_world
 from bench.training.build import resolve_device
-from bench.training.loop import LOOP_VERSION, Settings, train
+from bench.training.loop import Settings, train
 from bench.training.seeds import component_seed
 
 CPU = torch.device("cpu")
-CURVE = Path(__file__).parents[1] / "assets" / "curves" / f"lightgcn_loop_v{LOOP_VERSION}.json"
+CURVE = Path(__file__).parents[1] / "assets" / "curves" / f"lightgcn_v{FINGERPRINT_VERSION}.json"
 
 
 class Counter(torch.nn.Module):
@@ -54,7 +55,8 @@ class Scripted:
 
 
 def settings(**changes):
-    return Settings(**{"epochs": 50, "patience": None, "select": "m", "maximize": True, "metrics": ("m",), "seed": 0} | changes)
+    base = {"epochs": 50, "patience": None, "select": "m", "maximize": True, "metrics": ("m",), "seed": 0}
+    return Settings(**base | changes)
 
 
 def test_training_stops_when_the_epochs_since_the_best_exceed_patience():
@@ -146,7 +148,7 @@ def test_components_draw_from_different_streams():
 
 
 def test_the_loop_still_computes_what_its_version_says():
-    """A change of this curve changes every result: raise LOOP_VERSION and record a new one."""
+    """A change of this curve changes every result: raise FINGERPRINT_VERSION and record a new one."""
     data = small_world()
     method = build({"method": "lightgcn"}, data, config=default_config({"method": "lightgcn"}) | {"batch_size": 64})
     result = fit(method, data, epochs=6)

@@ -41,14 +41,14 @@ class WorldSpec:
     image_dim: int
     text_dim: int
     seed: int = 20_140
-    items_per_leaf: float = 30.0
+    items_per_leaf: float = 12.0
     leaves_per_branch: int = 5
-    items_per_crowd: float = 40.0
-    by_content: float = 0.25
-    by_crowd: float = 0.35
-    sharpness: float = 1.0
-    image_noise: float = 1.6
-    text_noise: float = 1.0
+    items_per_crowd: float = 20.0
+    by_content: float = 0.55
+    by_crowd: float = 0.25
+    sharpness: float = 1.5
+    image_noise: float = 1.0
+    text_noise: float = 0.5
 
     def rng(self, *parts: object) -> np.random.Generator:
         """Returns the generator of one component, independent of all others."""
