@@ -44,9 +44,7 @@ def measure_ours(case: sides.Case, inputs: Inputs, folder: Path, batches: int, r
         epochs=repeats + 1, patience=None, select="recall@20", maximize=True, metrics=("recall@20",), seed=0
     )
     reset_peak_memory()
-    result = train(
-        method, replace(inputs.data, train=part, valid=few), TASK, settings, device=torch.device("cpu")
-    )
+    result = train(method, replace(inputs.data, train=part, valid=few), TASK, settings, device=torch.device("cpu"))
     trained = [point.values["seconds/train"] for point in result.curve]
     return trained, *_evaluate(
         {
@@ -79,17 +77,19 @@ def measure_reference(case: sides.Case, inputs: Inputs, folder: Path, batches: i
 
 
 def _evaluate(runs: dict[str, Callable[[], object]], evaluations: int) -> tuple[dict[str, list[float]], int, int]:
-    """Returns seconds per split without the first, warming one, and peak bytes of training and of evaluation."""
+    """Returns seconds per split, after one evaluation to warm up, and peak bytes of training and of evaluation."""
     peak_train = peak_memory_bytes("cpu")
-    reset_peak_memory()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for repeat in range(evaluations + 1 if evaluations else 0):
+    if not evaluations:
+        return seconds, peak_train, 0
+    reset_peak_memory()
+    next(iter(runs.values()))()
+    for _ in range(evaluations):
         for name, run in runs.items():
             begun = time.perf_counter()
             run()
-            if repeat:
-                seconds[name].append(time.perf_counter() - begun)
-    return seconds, peak_train, peak_memory_bytes("cpu") if evaluations else 0
+            seconds[name].append(time.perf_counter() - begun)
+    return seconds, peak_train, peak_memory_bytes("cpu")
 
 
 def main() -> None:

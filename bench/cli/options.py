@@ -20,7 +20,7 @@ BudgetOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, or one GPU: cuda:0.")]
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="METHOD...", help="Only these methods, by name (befa) or label (befa[mgcn])."),
+    typer.Option("--only", metavar="METHOD...", help="Only these methods; an adapter alone means all it wraps."),
 ]
 SeedOption = Annotated[
     list[int] | None, typer.Option("--seed", metavar="N...", help="These seeds in place of the budget's.")

@@ -38,7 +38,7 @@ def command(
     dataset: Annotated[list[str] | None, _filter("dataset", "Only these datasets.")] = None,
     protocol: Annotated[list[str] | None, _filter("protocol", "Only these protocols.")] = None,
     budget: Annotated[list[str] | None, _filter("budget", "Only these budgets.")] = None,
-    method: Annotated[list[str] | None, _filter("method", "Only these methods, by label: befa[mgcn].")] = None,
+    method: Annotated[list[str] | None, _filter("method", "Only these methods, by their names in the tables.")] = None,
     metric: Annotated[list[str] | None, _filter("metric", "Only these metrics, in this order.")] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from bench.data.protocols import PROTOCOLS
 
 Layout = Literal["bench", "mmrec", "generated"]
-"""How the files of a folder are named: `bench` is interactions.parquet and friends, `mmrec` is <name>.inter and friends."""
+"""How files are named: `bench` is interactions.parquet and friends, `mmrec` is <name>.inter and friends."""
 
 
 class CardModel(BaseModel):
@@ -65,7 +65,7 @@ class ModalityCard(CardModel):
 
 
 class DatasetCard(CardModel):
-    """What a dataset is, where it comes from, how it is split, under which terms, and what is known to be odd about it."""
+    """What a dataset is, where it comes from, how it is split, under which terms, and what is odd about it."""
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     title: str = Field(min_length=1)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bench.data import splits
+from bench.data.catalog import dataset_info, list_datasets
+from bench.data.fetch import fetch_dataset, unverified_files
 from bench.data.formats import InteractionTable, read_inter, read_interactions
 from bench.data.locate import Location, locate
 from bench.data.modalities import ModalitySource, find_modality
-from bench.data.protocols import RankingProtocol, resolve_protocol
+from bench.data.protocols import PROTOCOLS, RankingProtocol, resolve_protocol
 from bench.data.registry import DatasetId, resolve_dataset
 from bench.data.types import Interactions, ModalityInfo, RecommendationData
+from bench.data.worlds import ensure_world, make_dataset
 from bench.errors import DataError, DatasetUnavailableError
 
 if TYPE_CHECKING:
@@ -24,13 +27,15 @@ if TYPE_CHECKING:
 
     from bench.data.card import DatasetCard
 
+__all__ = ["Dataset", "dataset_info", "fetch_dataset", "list_datasets", "make_dataset", "open_dataset"]
+
 DIGEST_VERSION = 1
 _KEPT_OPEN = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A dataset under a protocol. Cheap to hold: item content is loaded by `training`, test rows are copied out by `test`.
+    """A dataset under a protocol. Cheap to hold: `training` loads item content, `test` copies the test rows out.
 
     Attributes:
         id: The dataset's id, e.g. `baby` or `baby-twin@0.05`; never a real name for generated data.
@@ -42,7 +47,8 @@ class Dataset:
         modalities: What is known of the item content, in the card's order.
         sizes: Realised counts: users, items, and train, valid, test rows.
         notes: What a result should carry along, as plain JSON values: layout, files, split_fingerprint, split_origin,
-            derived, preprocessed, absent_modalities, items_without_train_row, dropped_rows, differs_from_card.
+            derived, preprocessed, absent_modalities, items_without_train_row, dropped_rows, differs_from_card,
+            unverified_downloads; and stands_in_for, where a twin was opened in place of data that is not here.
     """
 
     id: str
@@ -141,24 +147,29 @@ def open_dataset(
     chosen = resolve_protocol(card, protocol)
     try:
         if card.generated:
-            from bench.data.worlds import ensure_world
-
             ensure_world(dataset, card, progress=progress)
         place = locate(dataset, card, chosen)
     except DatasetUnavailableError:
         if not allow_twin or card.twin is None:
             raise
-        twin_protocol = protocol if protocol is not None else card.default_protocol
-        _, twin = resolve_dataset(card.twin)
-        return open_dataset(
-            card.twin, protocol=twin_protocol if twin_protocol in twin.protocols else None, progress=progress
-        )
+        return _open_twin(card.twin, PROTOCOLS[chosen.name], str(dataset), progress)
     key = (str(dataset), chosen.name, id_of_card(card), place, _stamps(place.folder))
     if key not in _open:
         while len(_open) >= _KEPT_OPEN:
             _open.pop(next(iter(_open)))
         _open[key] = _assemble(dataset, card, chosen, place)
     return _open[key]
+
+
+def _open_twin(
+    twin: str, wanted: RankingProtocol, stands_in_for: str, progress: Callable[[str, int, int], None] | None
+) -> Dataset:
+    """Opens a generated twin under the wanted protocol, or the first of its own that masks alike."""
+    _, card = resolve_dataset(twin)
+    alike = [name for name in card.protocols if PROTOCOLS[name].mask == wanted.mask]
+    name = wanted.name if wanted.name in card.protocols else [*alike, card.default_protocol][0]
+    opened = open_dataset(twin, protocol=name, progress=progress)
+    return replace(opened, notes={**opened.notes, "stands_in_for": f"{stands_in_for} ({wanted.name})"})
 
 
 def id_of_card(card: DatasetCard) -> str:
@@ -226,6 +237,7 @@ def _assemble(dataset: DatasetId, card: DatasetCard, protocol: RankingProtocol, 
             "repeated_rows_left_out": table.repeats,
             "dropped_rows": dropped,
             "differs_from_card": differences,
+            "unverified_downloads": unverified_files(place.folder),
         },
         _rows=rows,
         _sources=sources,
@@ -248,8 +260,8 @@ def _split(table: InteractionTable, card: DatasetCard, protocol: RankingProtocol
     """Returns the labels a protocol asks for.
 
     Raises:
-        DataError: The file carries no labels where the protocol needs the published ones, or labels that the card says were
-            drawn by MMRec's rule break it.
+        DataError: The file carries no labels where the protocol needs the published ones, or labels that the card
+            says were drawn by MMRec's rule break it.
     """
     file = place.interactions
     if protocol.split == "shipped":
@@ -272,10 +284,11 @@ def _split(table: InteractionTable, card: DatasetCard, protocol: RankingProtocol
         sizes = np.bincount(table.labels[table.users == user], minlength=3)
         n_valid, n_test = (int(count[0]) for count in splits.mmrec_counts(np.array([sizes.sum()])))
         raise DataError(
-            f"{file}: the split labels break MMRec's rule for {len(check.offenders):,} users; the first is user {user} with "
-            f"{sizes[0]} train, {sizes[1]} valid, {sizes[2]} test rows, where the rule asks for {n_valid} valid, {n_test} test.",
-            hint="Labels by global time (the first of MMRec's notebooks) look like this. Run its second notebook, or remove "
-            "the label column to have the rule drawn afresh.",
+            f"{file}: the split labels break MMRec's rule for {len(check.offenders):,} users; the first is user {user} "
+            f"with {sizes[0]} train, {sizes[1]} valid, {sizes[2]} test rows, where the rule asks for {n_valid} valid "
+            f"and {n_test} test.",
+            hint="Labels by global time (the first of MMRec's notebooks) look like this. Run its second notebook, or "
+            "remove the label column to have the rule drawn afresh.",
         )
     # The draw must not depend on the order of the rows in the file, so that every layout gives the same split.
     order = np.lexsort((table.items, table.users))
@@ -308,7 +321,12 @@ def _without_cold_users(
 
 
 def _differences(
-    card: DatasetCard, protocol: RankingProtocol, table: InteractionTable, labels: np.ndarray, n_users: int, n_items: int
+    card: DatasetCard,
+    protocol: RankingProtocol,
+    table: InteractionTable,
+    labels: np.ndarray,
+    n_users: int,
+    n_items: int,
 ) -> list[str]:
     counts = np.bincount(labels, minlength=3)
     pairs = [

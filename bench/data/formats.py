@@ -41,7 +41,7 @@ class InteractionTable:
 
 
 class _Rows:
-    """Names rows the way an editor shows them: lines of a text file, counted from 1 with the header; else rows from 0."""
+    """Names rows as an editor shows them: lines of a text file, counted from 1 with the header; else rows from 0."""
 
     def __init__(self, path: Path, *, text: bool) -> None:
         self.path = path
@@ -88,8 +88,10 @@ def read_interactions(
 def read_inter(
     path: Path, *, max_users: int = _LARGEST_ID, max_items: int = _LARGEST_ID, drop_repeats: bool = False
 ) -> InteractionTable:
-    r"""Reads MMRec's `<name>.inter`: tab-separated with a header holding userID and itemID, and, where present, timestamp
-    and x_label (0 train, 1 valid, 2 test). Other columns (rating) are ignored.
+    """Reads MMRec's `<name>.inter`: tab-separated, with a header.
+
+    The columns userID and itemID must be there; timestamp and x_label (0 train, 1 valid, 2 test) are read where
+    present, others (rating) are ignored.
 
     Args:
         path: The file.
@@ -99,7 +101,7 @@ def read_inter(
 
     Raises:
         DataError: The file is missing or damaged, a column is missing, or a row breaks a rule; names the line.
-    """  # noqa: D205
+    """
     try:
         frame = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
     except FileNotFoundError as error:
@@ -114,8 +116,10 @@ def read_inter(
     items = _integers(frame["itemID"], rows, max_items)
     labels = None
     if "x_label" in frame.columns:
-        mapped = frame["x_label"].str.strip_chars().replace_strict(
-            {"0": 0, "1": 1, "2": 2}, default=None, return_dtype=pl.Int8
+        mapped = (
+            frame["x_label"]
+            .str.strip_chars()
+            .replace_strict({"0": 0, "1": 1, "2": 2}, default=None, return_dtype=pl.Int8)
         )
         _refuse(mapped.is_null(), frame["x_label"], rows, "'x_label' must be 0 (train), 1 (valid) or 2 (test)")
         labels = mapped.to_numpy()
@@ -145,7 +149,8 @@ def read_neighbours(path: Path, n_items: int) -> np.ndarray:
         raise DataError(f"{path} holds no rows.")
     row = _first_repeat(item, neighbour)
     if row is not None:
-        raise DataError(f"{rows(row[1])}: the pair (item {item[row[1]]}, neighbour {neighbour[row[1]]}) repeats row {row[0]}.")
+        first, again = row
+        raise DataError(f"{rows(again)}: item {item[again]} and neighbour {neighbour[again]} repeat row {first}.")
     return np.stack([item, neighbour], axis=1)
 
 
@@ -234,14 +239,18 @@ def _integers(column: pl.Series, rows: _Rows, limit: int) -> np.ndarray:
         raise DataError(f"{rows.path}: column {rule}, but the file stores it as {column.dtype}.")
     _refuse(numbers.is_null(), column, rows, rule)
     _refuse((numbers < 0) | (numbers >= limit) | (numbers > _LARGEST_ID), column, rows, rule)
-    return numbers.cast(pl.Int32).to_numpy()
+    return np.asarray(numbers.cast(pl.Int32).to_numpy())
 
 
 def _times(column: pl.Series, rows: _Rows) -> np.ndarray:
     numbers = column.cast(pl.Float64, strict=False) if column.dtype == pl.String else column
-    whole = numbers.cast(pl.Int64, strict=False) if numbers.dtype.is_numeric() else pl.Series([None] * len(column), dtype=pl.Int64)
+    if not numbers.dtype.is_numeric():
+        raise DataError(
+            f"{rows.path}: column {column.name!r} must be unix seconds, but the file stores {column.dtype}."
+        )
+    whole = numbers.cast(pl.Int64, strict=False)
     _refuse(whole.is_null(), column, rows, f"{column.name!r} must be unix seconds")
-    return whole.to_numpy()
+    return np.asarray(whole.to_numpy())
 
 
 def _first_repeat(left: np.ndarray, right: np.ndarray) -> tuple[int, int] | None:
@@ -271,8 +280,9 @@ def _finish(
         return InteractionTable(users, items, times, labels)
     if not drop_repeats:
         earlier, row = repeat
+        where = rows(earlier).removeprefix(f"{rows.path}, ")
         raise DataError(
-            f"{rows(row)}: user {users[row]} and item {items[row]} repeat {rows(earlier).removeprefix(f'{rows.path}, ')}.",
+            f"{rows(row)}: user {users[row]} and item {items[row]} repeat {where}.",
             hint="Drop the repeated rows, or give the data a card that documents them with `duplicates='first'`.",
         )
     codes = users.astype(np.int64) << 32 | items

@@ -133,9 +133,8 @@ def _convert(raw: np.ndarray, preprocess: str, target: Path) -> None:
     if preprocess == "standardise":
         total = sum((raw[s : s + _ROWS_PER_BLOCK].astype(np.float64).sum(axis=0) for s in starts), np.zeros(dim))
         shift = total / rows
-        squares = sum(
-            (np.square(raw[s : s + _ROWS_PER_BLOCK].astype(np.float64) - shift).sum(axis=0) for s in starts), np.zeros(dim)
-        )
+        centred = (raw[s : s + _ROWS_PER_BLOCK].astype(np.float64) - shift for s in starts)
+        squares = sum((np.square(block).sum(axis=0) for block in centred), np.zeros(dim))
         deviation = np.sqrt(squares / rows)
         # A constant column carries nothing: it becomes 0 instead of noise divided by noise.
         scale = np.where(deviation > 1e-6 * np.maximum(1.0, np.abs(shift)), deviation, np.inf)

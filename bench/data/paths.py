@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.data.registry import DatasetId
+if TYPE_CHECKING:
+    from bench.data.registry import DatasetId
 
 
 def data_folders() -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Ranking protocols: how rows are split, what is masked, who is averaged. A protocol's name is part of a result's identity."""
+"""Ranking protocols: how rows are split, what is masked, who is averaged. The name is part of a result's identity."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class RankingProtocol:
 
     Attributes:
         name: What specs, the store and tables call it. Any change of meaning needs a new name.
-        split: `mmrec`: MMRec's random per-user rule (methods/recommendation.md section 0); labels that the card says were
-            drawn by it are used and checked, otherwise the rule is drawn again with `split_seed` from all rows.
+        split: `mmrec`: MMRec's random per-user rule (methods/recommendation.md section 0); labels that the card says
+            were drawn by it are used and checked, otherwise the rule is drawn with `split_seed` from all rows.
             `shipped`: the labels published with the data, as they are.
         mask: What is left out of the candidates at test. Validation always masks the training rows only.
         split_seed: Seed of the redraw.

@@ -86,14 +86,14 @@ def check_mmrec_sizes(users: np.ndarray, labels: np.ndarray) -> RuleCheck:
 
 def exchange_valid_test(labels: np.ndarray) -> np.ndarray:
     """Returns the labels with valid and test having changed names."""
-    return np.array([TRAIN, TEST, VALID], dtype=np.int8)[labels]
+    return np.asarray(np.array([TRAIN, TEST, VALID], dtype=np.int8)[labels])
 
 
 def cold_rows(users: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns which rows belong to validation or test of a user without a training row: (n,) bool."""
     n_users = int(users.max()) + 1 if len(users) else 0
     warm = np.bincount(users[labels == TRAIN], minlength=n_users) > 0
-    return (labels != TRAIN) & ~warm[users]
+    return np.asarray((labels != TRAIN) & ~warm[users])
 
 
 def split_fingerprint(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> str:

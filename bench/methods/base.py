@@ -101,7 +101,7 @@ class Context:
     dtype: torch.dtype = torch.float32
 
     def features(self, modality: str) -> Tensor:
-        """Returns a copy of the (items, dim) vectors of a modality in `dtype`; the data stays memory-mapped and unchanged."""
+        """Returns a copy of the (items, dim) vectors of a modality in `dtype`."""
         raw = self.data.modalities[modality].features
         copy = torch.empty(raw.shape, dtype=self.dtype)
         for start in range(0, raw.shape[0], 4096):

@@ -87,9 +87,7 @@ class Evaluator:
             scores[mask[0], mask[1]] = MASKED
             lists.append(torch.topk(scores, max(CUTOFFS), dim=-1).indices)
         listed = torch.cat(lists).cpu().numpy()
-        hits = np.array(
-            [[item in targets for item in row] for targets, row in zip(self.targets, listed, strict=True)]
-        )
+        hits = np.array([[item in targets for item in row] for targets, row in zip(self.targets, listed, strict=True)])
         curves = metric_curves(hits, self.lengths)
         return {f"{name}@{k}": float(curve[k - 1]) for name, curve in curves.items() for k in CUTOFFS}
 

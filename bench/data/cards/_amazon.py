@@ -11,9 +11,7 @@ CITATION = (
 LICENCE = "Amazon review data (2014), research use; not redistributed with this package"
 
 
-def amazon_modalities(
-    *, neighbours: bool = False, required: tuple[Layout, ...] = ()
-) -> dict[str, ModalityCard]:
+def amazon_modalities(*, neighbours: bool = False, required: tuple[Layout, ...] = ()) -> dict[str, ModalityCard]:
     """Returns the image and text modality that MMRec ships with its Amazon datasets.
 
     Args:
@@ -23,7 +21,7 @@ def amazon_modalities(
     return {
         "image": ModalityCard(
             dim=4096,
-            description="CNN features of the product photo, published with the 2014 reviews; the mean where there is no photo",
+            description="CNN features of the product photo, published with the 2014 reviews; the mean without a photo",
             features=("image_feat.npy", "image.npy"),
             neighbours="image_neighbours.parquet" if neighbours else None,
             required=required,

@@ -11,8 +11,8 @@ CARD = DatasetCard(
     family="recommendation",
     tasks=("recommendation",),
     description="Reviews of baby products as implicit feedback, with product photos and descriptions.",
-    source="MMRec's folder baby/ (baby.inter, image_feat.npy, text_feat.npy), or interactions.parquet with neighbour files, "
-    "made from the files published with DiffMM (same interactions and item order, another draw of the split)",
+    source="MMRec's folder baby/ (baby.inter, image_feat.npy, text_feat.npy), or interactions.parquet with neighbour "
+    "files, made from the files published with DiffMM (same interactions and item order, another draw of the split)",
     licence=LICENCE,
     citation=CITATION,
     twin="baby-twin",
@@ -38,8 +38,8 @@ CARD = DatasetCard(
     ),
     mmrec_labels=("mmrec",),
     known_issues=(
-        "The split published with DiffMM follows MMRec's per-user sizes with valid and test exchanged (every user checked), "
-        "but it is another random draw: numbers on it do not mix with MMRec's tables.",
+        "The split published with DiffMM follows MMRec's per-user sizes with valid and test exchanged (every user "
+        "checked), but it is another random draw: numbers on it do not mix with MMRec's tables.",
         "Without baby.inter, mmrec-v1 is MMRec's rule drawn again, not the very rows of MMRec's own file.",
         "The neighbour files hold the top 5 by cosine, self included, of features that are not published beside them; "
         "13 items have no image row.",

@@ -11,7 +11,7 @@ CARD = DatasetCard(
     family="recommendation",
     tasks=("recommendation",),
     description="Reviews of sports and outdoor products as implicit feedback.",
-    source="MMRec's folder sports/ (sports.inter, image_feat.npy, text_feat.npy), or interactions.parquet (behaviour only)",
+    source="MMRec's folder sports/ (sports.inter, image_feat.npy, text_feat.npy), or interactions.parquet alone",
     licence=LICENCE,
     citation=CITATION,
     protocols=("mmrec-v1", "mmrec-tv-v1"),
@@ -24,8 +24,10 @@ CARD = DatasetCard(
     ),
     mmrec_labels=("mmrec", "bench"),
     known_issues=(
-        "The labels of interactions.parquet follow MMRec's per-user sizes for every one of the 35,598 users once valid and test "
-        "change names (40,029 valid / 37,899 test as shipped), so they are read that way round; the notes of a result say so.",
+        "The labels of interactions.parquet (40,029 valid / 37,899 test) follow MMRec's per-user sizes for every one "
+        "of the 35,598 users once valid and test change names, so they are read that way round; a result's "
+        "notes say so.",
+        "They are not the very draw of MMRec's own file: 18,344 items have a training row, MMRec's logs say 18,352.",
         "interactions.parquet comes without item content; 180 items have no image in MMRec's features (mean vector).",
     ),
 )

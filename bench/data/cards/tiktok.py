@@ -25,8 +25,8 @@ CARD = DatasetCard(
         ),
         "audio": ModalityCard(
             dim=128,
-            description="sound features, stored as float16 and computed with as float32; standardised per column because "
-            "their effective rank is 2.5",
+            description="sound features, stored as float16 and computed with as float32; standardised per column, "
+            "because their effective rank is 2.5",
             features=("audio.npy", "audio_feat.npy"),
             preprocess="standardise",
             required=("bench",),

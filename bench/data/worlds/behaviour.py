@@ -35,8 +35,8 @@ class Rows(NamedTuple):
 def draw_rows(world: WorldSpec, latents: Latents, progress: Callable[[int, int], None]) -> Rows:
     """Draws all interactions: distinct items within a user, at least five users for every item.
 
-    Every row is one of three kinds: drawn from one of the user's leaf categories (by popularity and taste), from one of the
-    user's crowds (by popularity), or by popularity alone.
+    Every row is one of three kinds: drawn from one of the user's leaf categories (by popularity and taste), from one
+    of the user's crowds (by popularity), or by popularity alone.
 
     Args:
         world: Sizes, shares, seed.
@@ -61,7 +61,7 @@ def draw_rows(world: WorldSpec, latents: Latents, progress: Callable[[int, int],
 def _draw_block(world: WorldSpec, latents: Latents, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     items = np.empty(len(users), dtype=np.int64)
     todo = np.arange(len(users))
-    # Repeats within a user are drawn again; after some rounds by popularity alone, which cannot get stuck in a small leaf.
+    # Repeats within a user are drawn again; after some rounds by popularity alone, which no small leaf can exhaust.
     for attempt in range(40):
         kind = rng.random(len(todo)) if attempt < 8 else np.ones(len(todo))
         items[todo] = _propose(world, latents, users[todo], kind, rng)

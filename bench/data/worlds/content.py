@@ -24,9 +24,9 @@ def write_features(
 ) -> None:
     """Writes one vector per item, a few hundred at a time.
 
-    A vector is a fixed random projection of [visible content factors, nuisance factors] plus noise of its own. Image vectors
-    are rectified like a CNN's, text vectors have length 1 like a sentence encoder's. Values are rounded to 11 significant
-    bits, so that another machine's last-bit differences in matrix products leave the files as they are.
+    A vector is a fixed random projection of [visible content factors, nuisance factors] plus noise of its own. Image
+    vectors are rectified like a CNN's, text vectors have length 1 like a sentence encoder's. Values are rounded to 11
+    significant bits, so that another machine's last-bit differences in matrix products leave the files as they are.
 
     Args:
         world: Sizes, noise, seed.
@@ -35,9 +35,7 @@ def write_features(
         path: Where the float32 .npy file goes.
         progress: Called with (items done, items).
     """
-    dim, noise = (
-        (world.image_dim, world.image_noise) if modality == "image" else (world.text_dim, world.text_noise)
-    )
+    dim, noise = (world.image_dim, world.image_noise) if modality == "image" else (world.text_dim, world.text_noise)
     visible = latents.content[:, _VISIBLE[modality]]
     rng = world.rng("projection", modality)
     width = visible.shape[1]
@@ -59,7 +57,7 @@ def write_features(
     out.flush()
 
 
-def annotations(world: WorldSpec, latents: Latents) -> pl.DataFrame:
+def describe_items(world: WorldSpec, latents: Latents) -> pl.DataFrame:
     """Returns item, branch, leaf, title and words for every item; words tell the leaf and branch, among common ones."""
     rng = world.rng("words")
     n_leaves = len(latents.leaves.start) - 1

@@ -24,9 +24,11 @@ class WorldSpec:
         image_dim: Width of the image vectors.
         text_dim: Width of the text vectors.
         seed: Seed of everything.
-        items_per_leaf: Mean size of a leaf category, the finest level at which content decides what is bought.
+        leaf_density: There are leaf_density * sqrt(items) leaf categories, the finest level at which content decides
+            what is bought; with the root, both their number and their size grow with the world.
         leaves_per_branch: Leaf categories under one branch.
-        items_per_crowd: Mean size of a crowd: items bought together for reasons that no content shows.
+        crowd_density: There are crowd_density * sqrt(items) crowds: items bought together for reasons that no content
+            shows.
         by_content: Share of interactions drawn from a user's leaf categories.
         by_crowd: Share drawn from a user's crowds. The rest follows popularity alone.
         sharpness: How strongly the finer content decides within a leaf.
@@ -41,9 +43,9 @@ class WorldSpec:
     image_dim: int
     text_dim: int
     seed: int = 20_140
-    items_per_leaf: float = 12.0
+    leaf_density: float = 3.0
     leaves_per_branch: int = 5
-    items_per_crowd: float = 20.0
+    crowd_density: float = 2.0
     by_content: float = 0.55
     by_crowd: float = 0.25
     sharpness: float = 1.5
@@ -93,7 +95,7 @@ class Groups(NamedTuple):
         """
         low, high = self.cumulative[self.start[parts]], self.cumulative[self.start[parts + 1]]
         found = np.searchsorted(self.cumulative, low + uniform * (high - low), side="right") - 1
-        return self.order[np.clip(found, self.start[parts], self.start[parts + 1] - 1)]
+        return np.asarray(self.order[np.clip(found, self.start[parts], self.start[parts + 1] - 1)])
 
 
 class Latents(NamedTuple):
@@ -126,7 +128,7 @@ def draw_latents(world: WorldSpec) -> Latents:
     """Draws the hidden truth of a world. Memory grows with users + items only."""
     popularity = 4.0 + world.rng("popularity").lognormal(2.06, 1.32, world.items)
     leaves, centres = _leaves(world, popularity)
-    n_crowds = max(2, round(world.items / world.items_per_crowd))
+    n_crowds = max(2, round(world.crowd_density * world.items**0.5))
     crowd_of = np.concatenate([np.arange(n_crowds), world.rng("crowds").integers(0, n_crowds, world.items - n_crowds)])
     crowds = Groups.build(world.rng("crowd order").permutation(crowd_of), n_crowds, popularity)
     within = world.rng("content").standard_normal((world.items, CONTENT))
@@ -152,11 +154,12 @@ def draw_latents(world: WorldSpec) -> Latents:
 def _weighted(weight: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Draws indices in proportion to `weight`, one per uniform number."""
     cumulative = np.cumsum(weight)
-    return np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), len(weight) - 1)
+    found = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    return np.asarray(np.minimum(found, len(weight) - 1))
 
 
 def _leaves(world: WorldSpec, popularity: np.ndarray) -> tuple[Groups, np.ndarray]:
-    branches = max(2, round(world.items / world.items_per_leaf / world.leaves_per_branch))
+    branches = max(2, round(world.leaf_density * world.items**0.5 / world.leaves_per_branch))
     n_leaves = branches * world.leaves_per_branch
     while n_leaves > world.items // 4:
         branches -= 1
@@ -192,4 +195,4 @@ def _user_degrees(world: WorldSpec) -> np.ndarray:
         chosen = rng.permutation(room)[: abs(gap)]
         degrees[chosen] += 1 if gap > 0 else -1
         gap = world.rows - int(degrees.sum())
-    return degrees
+    return np.asarray(degrees)

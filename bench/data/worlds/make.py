@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +12,7 @@ from bench.data.files import atomic_folder, locked
 from bench.data.paths import cached_data_folder
 from bench.data.registry import DatasetId, resolve_dataset
 from bench.data.worlds.behaviour import draw_rows
-from bench.data.worlds.content import annotations, write_features
+from bench.data.worlds.content import describe_items, write_features
 from bench.data.worlds.latents import GENERATOR_VERSION, WorldSpec, draw_latents
 from bench.errors import UserError
 
@@ -57,7 +58,9 @@ def make_dataset(id: str, *, force: bool = False, progress: Progress | None = No
     """
     dataset, card = resolve_dataset(id)
     if not card.generated:
-        way_out = f"Its twin can: `bench data make {card.twin}`." if card.twin else "`bench data get` fetches what is published."
+        way_out = (
+            f"Its twin can: `bench data make {card.twin}`." if card.twin else f"See `bench data info {card.name}`."
+        )
         raise UserError(f"dataset {card.name!r} is real data and cannot be made.", hint=way_out)
     return ensure_world(dataset, card, force=force, progress=progress)
 
@@ -94,12 +97,12 @@ def _write(world: WorldSpec, dataset: DatasetId, folder: Path, progress: Progres
             latents,
             modality,
             folder / f"{modality}_feat.npy",
-            lambda done, total, what=f"{dataset}: {modality} vectors": progress(what, done, total),  # type: ignore[misc]
+            partial(progress, f"{dataset}: {modality} vectors"),
         )
-    rows = draw_rows(world, latents, lambda done, total: progress(f"{dataset}: interactions", done, total))
+    rows = draw_rows(world, latents, partial(progress, f"{dataset}: interactions"))
     frame = pl.DataFrame({"user": rows.users, "item": rows.items, "time": rows.times})
     frame.write_parquet(folder / "interactions.parquet", compression="zstd")
-    annotations(world, latents).write_parquet(folder / "items.parquet", compression="zstd")
+    describe_items(world, latents).write_parquet(folder / "items.parquet", compression="zstd")
     made = {
         "generator": GENERATOR_VERSION,
         "dataset": str(dataset),

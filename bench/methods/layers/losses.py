@@ -39,8 +39,8 @@ def half_squares(*rows: Tensor, batch_size: int) -> Tensor:
 def info_nce(anchors: Tensor, positives: Tensor, rows: Tensor, temperature: float) -> Tensor:
     """In-batch InfoNCE in one direction: each batch row's anchor against the positives of all batch rows, by cosine.
 
-    L = mean_k −log( exp(cos(a_k, p_k) / τ) / Σ_l exp(cos(a_k, p_l) / τ) ). A node repeated in the batch is its own false
-    negative, as in the authors' code of MGCN; it is computed once here and weighed by how often it occurs.
+    L = mean_k −log( exp(cos(a_k, p_k) / τ) / Σ_l exp(cos(a_k, p_l) / τ) ). A node repeated in the batch is its own
+    false negative, as in the authors' code of MGCN; it is computed once here and weighed by how often it occurs.
 
     Args:
         anchors: (nodes, d).
@@ -59,7 +59,7 @@ def info_nce(anchors: Tensor, positives: Tensor, rows: Tensor, temperature: floa
 
 
 class _WeightedInfoNCE(torch.autograd.Function):
-    """Σ_k c_k / Σc · (log Σ_l c_l exp(s_kl / τ) − s_kk / τ), keeping one (n, n) matrix and no temporaries of its size."""
+    """Σ_k c_k / Σc · (log Σ_l c_l exp(s_kl / τ) − s_kk / τ), with one (n, n) matrix and no temporaries of its size."""
 
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, positives: Tensor, counts: Tensor, temperature: float) -> Tensor:

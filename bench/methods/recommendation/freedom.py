@@ -107,15 +107,16 @@ class FREEDOM(ContentRecommender):
         return Representation(user_part, item_part + items)
 
     def loss(self, batch: PairBatch) -> Loss:
-        """Returns BPR + λ · Σ_m BPR against the projected content of modality m."""
+        """Returns BPR + λ · Σ_m BPR against the projected content of modality m, of the batch's items alone."""
         users, items = self._represent(self.training_graph)
         user = take(users, batch.users)
         parts = {"bpr": bpr(user, take(items, batch.pos), take(items, batch.neg))}
         total = parts["bpr"]
-        for name, projected in self.content().items():
+        rows, places = torch.cat([batch.pos, batch.neg]).unique(return_inverse=True)
+        for name, projected in self.content(rows).items():
             if self.content_adapter is not None:
-                projected = self.content_adapter(name, projected, self.items)
-            parts[name] = bpr(user, take(projected, batch.pos), take(projected, batch.neg))
+                projected = self.content_adapter(name, projected, take(self.items, rows))
+            parts[name] = bpr(user, *take(projected, places).chunk(2))
             total = total + self.config.reg * parts[name]
         return Loss(total, parts)
 

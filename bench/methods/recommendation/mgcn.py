@@ -134,7 +134,7 @@ class MGCN(ContentRecommender):
         return specific / len(modalities) + shared
 
     def nodes(self, rows: Tensor | None = None) -> Nodes:
-        """Returns both views of all nodes, or of some: the fuser works row by row, so only the rows asked for are fused.
+        """Returns both views of all nodes, or of some: the fuser works row by row, so only those are fused.
 
         Args:
             rows: (n,) int64 nodes, users first; None for all.
