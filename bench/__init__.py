@@ -14,7 +14,7 @@ from bench.errors import BenchError, UserError
 
 if TYPE_CHECKING:
     from bench.data.dataset import open_dataset
-    from bench.data.worlds import make_dataset
+    from bench.data import make_dataset
     from bench.data.registry import DATASETS
     from bench.methods.base import Method, Recommender
     from bench.methods.registry import METHODS
@@ -63,7 +63,7 @@ _HOMES = {
     "Store": "bench.store",
     "Uniform": "bench.spec.space",
     "load_spec": "bench.spec.loader",
-    "make_dataset": "bench.data.worlds",
+    "make_dataset": "bench.data",
     "open_dataset": "bench.data.dataset",
 }
 

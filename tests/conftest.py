@@ -8,6 +8,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine makes any example slow once; time is measured in benchmarks/, never asserted here.
+settings.register_profile("bench", deadline=None)
+settings.load_profile("bench")
 
 REAL_DATA = os.environ.pop("BENCH_DATA", "")
 _NEEDED = ("baby/interactions.parquet", "tiktok/interactions.parquet", "sports/interactions.parquet")

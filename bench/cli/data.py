@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli import output
 from bench.cli.options import JsonOption
 from bench.cli.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from bench.data.catalog import DatasetRow
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A dataset, e.g. baby or baby-twin@0.05.")]
 
@@ -36,50 +39,87 @@ def list_(*, as_json: JsonOption = False) -> None:
     if as_json:
         output.emit(rows)
         return
-    output.print_table(*_columns([output.plain(row) for row in rows]), left=range(9))
+    output.print_table(
+        ["dataset", "users", "items", "rows", "modalities", "on this machine"],
+        [
+            [
+                row.name + (" (generated)" if row.generated else ""),
+                f"{row.users:,}",
+                f"{row.items:,}",
+                f"{row.rows:,}",
+                ", ".join(row.modalities) or output.ABSENT,
+                f"{row.where} ({row.layout})" if row.present else absent(row),
+            ]
+            for row in rows
+        ],
+        left=(0, 4, 5),
+    )
 
 
-def _columns(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    headers = list(rows[0]) if rows else ["name"]
-    return headers, [[output.inline(row[header]) for header in headers] for row in rows]
+def absent(row: DatasetRow) -> str:
+    """Returns what to do about a dataset that is not here."""
+    if row.generated:
+        return "no; it is made when first used"
+    return "no" + (f"; its twin is {row.twin}" if row.twin else "")
 
 
 def info(id_: Id, *, as_json: JsonOption = False) -> None:
-    """Print a dataset's card and, where its files are present, what was read from them."""
+    """Print a dataset's card, its files here, and what was read from them."""
     from bench.cli.datasets import print_card
-    from bench.data import open_dataset
-    from bench.data.registry import DATASETS
-    from bench.errors import DatasetUnavailableError
+    from bench.data import dataset_info, open_dataset
+    from bench.errors import DataError
 
-    card = DATASETS.get(id_.partition("@")[0])
+    found = dataset_info(id_)
+    read: dict[str, Any] = {}
     try:
-        dataset = open_dataset(id_)
-    except DatasetUnavailableError as error:
-        realised: dict[str, Any] = {"present": False, "reason": error.message, "hint": error.hint}
-    else:
-        realised = {
-            "present": True,
-            "id": dataset.id,
-            "protocol": dataset.protocol.name,
-            "digest": dataset.digest,
-            "sizes": dataset.sizes,
-            "modalities": {name: info._asdict() for name, info in dataset.modalities.items()},
-            "notes": dataset.notes,
-        }
+        if found.places:
+            dataset = open_dataset(id_)
+            read = {
+                "protocol": dataset.protocol.name,
+                "digest": dataset.digest,
+                "sizes": dataset.sizes,
+                "modalities": {name: modality._asdict() for name, modality in dataset.modalities.items()},
+                "notes": dataset.notes,
+            }
+    except DataError as error:
+        read = {"error": error.message, "hint": error.hint}
     if as_json:
-        output.emit({"card": card, "on_this_machine": realised})
+        output.emit({"id": found.id, "card": found.card, "places": found.places, "files": found.files, "read": read})
         return
-    print_card(card)
+    print_card(found.card, files=False)
     output.say()
-    output.say(" on this machine", style="bold")
-    output.print_fields(realised)
+    if found.files:
+        output.print_table(
+            ["file", "here", "size", "download"],
+            [
+                [
+                    file.path,
+                    file.status,
+                    output.size(file.size) if file.size else output.ABSENT,
+                    file.url or output.ABSENT,
+                ]
+                for file in found.files
+            ],
+            left=(0, 1, 3),
+        )
+        output.say()
+    output.print_fields({"found in": [place.folder for place in found.places] or "nowhere on this machine"} | read)
 
 
-def get(id_: Id, *, as_json: JsonOption = False) -> None:
-    """Download a dataset: resumable, checked against its card, put in place at once or not at all."""
+def get(
+    id_: Id,
+    *,
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Also take files whose checksum nobody published.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a dataset: resumed where it broke off, checked, put in place at once."""
     from bench.data import fetch_dataset
 
-    _done(id_, fetch_dataset(id_), as_json)
+    with ProgressBar() as bar:
+        path = fetch_dataset(id_, allow_unverified=allow_unverified, progress=bar)
+    _done(id_, path, as_json)
 
 
 def make(
@@ -89,7 +129,7 @@ def make(
     force: Annotated[bool, typer.Option("--force", help="Make it again although it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate a dataset, at any size; the same scale gives the same bytes."""
+    """Generate a dataset, at any scale; the same scale gives the same data."""
     from bench.data import make_dataset
 
     if scale is not None:

@@ -57,8 +57,8 @@ def summary(card: DatasetCard) -> dict[str, Any]:
     }
 
 
-def print_card(card: DatasetCard) -> None:
-    """Prints a card for a person."""
+def print_card(card: DatasetCard, *, files: bool = True) -> None:
+    """Prints a card for a person; `files` says whether with the files it knows."""
     output.say(f"{card.name} · {card.title}")
     output.say(card.description)
     output.say()
@@ -76,7 +76,7 @@ def print_card(card: DatasetCard) -> None:
             ],
             left=(0, 2, 3),
         )
-    if card.files:
+    if files and card.files:
         output.say()
         output.print_table(
             ["file", "sha256", "download"],

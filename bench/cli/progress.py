@@ -30,7 +30,7 @@ class ProgressBar:
             self._progress.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Moves the bar of `what`, which appears when first named."""
+        """Moves the bar of `what`, which appears when first named; a total of 0 is not known."""
         if self._silent:
             return
         console = output.console(stderr=True)
@@ -44,6 +44,6 @@ class ProgressBar:
 
                 self._progress = Progress(console=console, transient=True)
                 self._progress.start()
-            self._tasks[what] = self._progress.add_task(what, total=total)
+            self._tasks[what] = self._progress.add_task(what, total=total or None)
         if self._progress is not None:
-            self._progress.update(self._tasks[what], completed=done, total=total)
+            self._progress.update(self._tasks[what], completed=done, total=total or None)

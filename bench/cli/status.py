@@ -8,6 +8,7 @@ from bench.cli import output
 from bench.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 
 if TYPE_CHECKING:
+    from bench.execution.results import JobsAtWork
     from bench.store.records import RunRecord
 
 EXAMPLE = "bench status --store results.db"
@@ -19,13 +20,16 @@ def command(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) 
 
     Runs that did not finish are listed with the reason.
     """
+    from bench.execution.results import jobs_at_work
     from bench.store import Store
 
     with Store.open(store, read_only=True) as opened:
         counts = opened.counts()
         unfinished = [run for run in opened.runs() if run.status not in FINE]
+    jobs = jobs_at_work(counts.address)
     if as_json:
-        output.emit(output.plain(counts) | {"unfinished": [_unfinished(run) for run in unfinished]})
+        now = {"running": jobs.running, "jobs_begun": jobs.begun}
+        output.emit(output.plain(counts) | now | {"unfinished": [_unfinished(run) for run in unfinished]})
         return
     output.print_fields(
         {
@@ -36,6 +40,7 @@ def command(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) 
             "views": counts.views,
             "datasets": counts.datasets,
             "methods": counts.methods,
+            "now": _now(jobs),
             "last run": counts.newest.strftime("%Y-%m-%d %H:%M UTC") if counts.newest else None,
         }
     )
@@ -49,6 +54,15 @@ def command(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) 
             ],
             left=(0, 1, 2, 3, 5),
         )
+
+
+def _now(jobs: JobsAtWork) -> str:
+    begun = output.count(len(jobs.begun), "job")
+    if jobs.running:
+        return f"a `bench run` is at work here, {begun} in progress"
+    if jobs.begun:
+        return f"nothing runs; {begun} left behind by a run that was stopped: the same `bench run` takes them up"
+    return "nothing runs"
 
 
 def _unfinished(run: RunRecord) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import signal
 import tempfile
 import threading
@@ -18,13 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.data.paths import cache_root
 from bench.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, UserError
 from bench.execution.display import SilentDisplay
 from bench.execution.local import LocalExecutor, Patience
 from bench.execution.outcomes import now, run_record, view_record
 from bench.execution.provenance import environment_record
-from bench.execution.results import forget_result, read_result, read_units
+from bench.execution.results import BESIDE, LOCK, forget_result, jobs_folder, read_result, read_units
 from bench.execution.slots import make_slots
 from bench.execution.work import EntryWork
 from bench.execution.worker import RUNNER
@@ -148,14 +146,13 @@ def _work_dir(chosen: Path | None, store: Store) -> Iterator[Path]:
 
     A second run at the same time gets a folder of its own.
     """
-    name = hashlib.sha256(store.address.encode()).hexdigest()[:16]
-    root = chosen or cache_root() / "jobs" / name
+    root = chosen or jobs_folder(store.address)
     root.mkdir(parents=True, exist_ok=True)
-    with (root / "driver.lock").open("w") as lock:
+    with (root / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            with tempfile.TemporaryDirectory(prefix="beside-", dir=root) as own:
+            with tempfile.TemporaryDirectory(prefix=BESIDE, dir=root) as own:
                 yield Path(own)
             return
         yield root

@@ -6,22 +6,60 @@ result is whole. A driver that takes it over checks that it answers the same job
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from bench.data.paths import cache_root
 from bench.execution.jobs import Job, Outcome
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 JOB = "job.sha256"
+LOCK = "driver.lock"
+"""Held by the run that is at work in a jobs folder."""
+BESIDE = "beside-"
+"""Begins the name of the folder of a second run at the same time."""
 RESULT = "result.json"
 _NOT_THE_RESULT = {"timeout_s", "threads", "device"}
+
+
+class JobsAtWork(NamedTuple):
+    """What the jobs folder of a store says about now."""
+
+    running: bool
+    """Whether a `bench run` is at work on the store, on this machine."""
+    begun: tuple[str, ...]
+    """Ids of jobs that have begun and are not in the store yet: at work, or left behind by a run that was killed."""
+
+
+def jobs_folder(address: str) -> Path:
+    """Returns the folder in which the jobs of a store have theirs: the same for every run on that store.
+
+    Args:
+        address: `Store.address`: the path of a file, or a URL.
+    """
+    place = address if "://" in address else str(Path(address).resolve())
+    return cache_root() / "jobs" / hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
+def jobs_at_work(address: str) -> JobsAtWork:
+    """Returns whether a run is at work on a store, and which jobs have begun."""
+    folder = jobs_folder(address)
+    try:
+        begun = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(BESIDE)))
+        with (folder / LOCK).open("r") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return JobsAtWork(running=True, begun=begun)
+    except FileNotFoundError:
+        return JobsAtWork(running=False, begun=())
+    return JobsAtWork(running=False, begun=begun)
 
 
 def job_digest(job: Job) -> str:

@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
     from bench.store.records import CurvePoint, Record
 
-RUNNER = "bench.training.job:run_job"
+RUNNER = "bench.execution.run_job:run_job"
 TRACEBACK_CHARS = 6000
 
 
 class Runner(Protocol):
-    """What does a job: `bench.training.job.run_job`."""
+    """What does a job: `bench.execution.run_job.run_job`."""
 
     def __call__(self, job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool]) -> Outcome:
         """Trains, evaluates, and writes per-unit scores into `work_dir`; stops when `on_epoch` answers False."""

@@ -1,1 +1,1 @@
-"""Training: the one loop, checkpoints, seeding, and the execution of a job."""
+"""Training: the one loop, checkpoints and seeding."""

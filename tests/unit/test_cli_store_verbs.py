@@ -251,3 +251,22 @@ def test_an_exported_adapter_keeps_what_it_wraps(store: str) -> None:
 
 def test_a_skipped_run_cannot_be_repeated(store: str) -> None:
     assert "there is nothing to repeat" in invoke("export-spec", "ffff", "--store", store, code=2)
+
+
+def test_status_tells_a_run_at_work_from_what_a_killed_run_left(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    from bench.execution.results import LOCK, jobs_folder
+
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    assert "nothing runs\n" in invoke("status", "--store", store)
+    folder = jobs_folder(store)
+    (folder / "0123abcd").mkdir(parents=True)
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "a `bench run` is at work here, 1 job in progress" in invoke("status", "--store", store)
+    assert "1 job left behind" in invoke("status", "--store", store)
+    counts = json.loads(invoke("status", "--store", store, "--json"))
+    assert (counts["running"], counts["jobs_begun"]) == (False, ["0123abcd"])

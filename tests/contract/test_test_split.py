@@ -1,0 +1,75 @@
+"""Nothing but a run's evaluation reaches the test split."""
+
+import pytest
+
+from bench.data import dataset as module
+from bench.execution.jobs import Job
+from bench.execution.run_job import run_job
+from bench.methods.registry import METHODS
+from bench.testing.recommendation import default_config
+
+METHOD_NAMES = [name for name, cls in METHODS.items() if not cls.adapter]
+DATASET = "baby-twin@0.02"
+
+
+class TestSplitOpenedError(Exception):
+    __test__ = False
+
+
+@pytest.fixture
+def sealed(monkeypatch):
+    """Makes the test split of every dataset raise when it is opened."""
+
+    def test(self):
+        raise TestSplitOpenedError(self.id)
+
+    monkeypatch.setattr(module.Dataset, "test", test)
+
+
+def job(name, kind):
+    data = module.open_dataset(DATASET)
+    entry = {"method": name}
+    config = default_config(entry)
+    cls = METHODS.get(name)
+    views = cls.views(cls.Config.model_validate(config), data.modalities)
+    return Job(
+        id=f"{name}-{kind}",
+        kind=kind,
+        task="recommendation",
+        protocol=data.protocol.name,
+        dataset=DATASET,
+        dataset_digest=data.digest,
+        method=entry,
+        config=config,
+        views={key: [stage.to_yaml() for stage in stages] for key, stages in views.items()},
+        budget={"epochs": 1, "patience": None},
+        select="recall@20",
+        metrics=["recall@20"],
+        seed=0,
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_a_trial_never_opens_the_test_split(name, sealed, tmp_path):
+    outcome = run_job(job(name, "trial"), work_dir=tmp_path, on_epoch=lambda _: True)
+    assert outcome.status == "done"
+    assert outcome.metrics == {}
+    assert outcome.valid
+
+
+def test_a_run_opens_it_after_training(sealed, tmp_path):
+    seen = []
+    with pytest.raises(TestSplitOpenedError):
+        run_job(job("lightgcn", "run"), work_dir=tmp_path, on_epoch=lambda point: not seen.append(point.epoch))
+    assert seen == [1]
+
+
+def test_what_training_gets_has_no_way_to_the_test_rows():
+    data = module.open_dataset(DATASET)
+    held_out = data.test()
+    given = data.training()
+    assert not [name for name in dir(given) if "test" in name.lower()]
+    pairs = {(int(user), int(item)) for user, item in zip(held_out.users, held_out.items, strict=True)}
+    for rows in (given.train, given.valid):
+        assert not pairs & {(int(user), int(item)) for user, item in zip(rows.users, rows.items, strict=True)}
