@@ -13,8 +13,8 @@ from bench._version import __version__
 from bench.errors import BenchError, UserError
 
 if TYPE_CHECKING:
-    from bench.data.dataset import open_dataset
     from bench.data import make_dataset
+    from bench.data.dataset import open_dataset
     from bench.data.registry import DATASETS
     from bench.methods.base import Method, Recommender
     from bench.methods.registry import METHODS

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
-from bench.errors import BenchError, StoreError, StoreSchemaError
-from bench.methods.registry import METHODS
-from bench.spec.fingerprint import source_digest
+from bench.errors import StoreError, StoreSchemaError
+from bench.methods.registry import current_digests
 from bench.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bench.store import TrialCounts
     from bench.store.records import RunRecord
 
@@ -68,24 +65,6 @@ def _read(address: str, stamp: tuple[int, ...]) -> Content:
     with Store.open(address, read_only=True) as store:
         runs = store.runs()
         return Content(store.address, runs, store.trial_counts(), current_digests(run.method for run in runs))
-
-
-def current_digests(labels: Iterable[str]) -> dict[str, str | None]:
-    """Returns the digest of each method's source today, without importing it; None for one that is gone.
-
-    A label whose source cannot be read (a broken plugin) is left out: nothing is claimed about its results.
-    """
-    digests: dict[str, str | None] = {}
-    for label in dict.fromkeys(labels):
-        names = label.rstrip("]").split("[")
-        if any(name not in METHODS for name in names):
-            digests[label] = None
-            continue
-        try:
-            digests[label] = source_digest(*(METHODS.target(name).partition(":")[0] for name in names))
-        except BenchError:
-            continue
-    return digests
 
 
 def _show_problem(error: StoreError) -> None:

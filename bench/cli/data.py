@@ -125,7 +125,7 @@ def get(
 def make(
     id_: Id,
     *,
-    scale: Annotated[float | None, typer.Option(min=0.01, max=100, help="Size, where 1 is the original's.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Size from 0.01 to 100; 1 is the original's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Make it again although it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,7 +133,7 @@ def make(
     from bench.data import make_dataset
 
     if scale is not None:
-        id_ = f"{id_.partition('@')[0]}@{scale:g}"
+        id_ = f"{id_.partition('@')[0]}@{scale!r}"
     with ProgressBar() as bar:
         path = make_dataset(id_, force=force, progress=bar)
     _done(id_, path, as_json)

@@ -49,7 +49,8 @@ def command(
     """
     from bench.analysis.report import render
     from bench.analysis.summary import summarise
-    from bench.cli.tables import current_digests, print_tables
+    from bench.cli.tables import print_tables
+    from bench.methods.registry import current_digests
     from bench.store import Store
 
     with Store.open(store, read_only=True) as opened:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.cli import output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from bench.analysis.summary import Table
 
@@ -52,23 +52,6 @@ def rules(protocol: str) -> str:
         return protocol
     masked = "train" if PROTOCOLS[protocol].mask == "train" else "train and validation"
     return f"{protocol}: {masked} masked, all items ranked"
-
-
-def current_digests(labels: Iterable[str]) -> dict[str, str | None]:
-    """Returns the digest of each method's source today; None for a method that no longer exists.
-
-    Args:
-        labels: Method labels such as `befa[mgcn]`.
-    """
-    from bench.methods import METHODS
-    from bench.spec.fingerprint import source_digest
-
-    digests: dict[str, str | None] = {}
-    for label in dict.fromkeys(labels):
-        names = label.rstrip("]").split("[")
-        known = all(name in METHODS for name in names)
-        digests[label] = source_digest(*(METHODS.get(name).__module__ for name in names)) if known else None
-    return digests
 
 
 def _cut(text: str) -> str:

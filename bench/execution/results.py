@@ -51,7 +51,8 @@ def jobs_at_work(address: str) -> JobsAtWork:
     """Returns whether a run is at work on a store, and which jobs have begun."""
     folder = jobs_folder(address)
     try:
-        begun = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(BESIDE)))
+        folders = (path.name for path in folder.iterdir() if path.is_dir())
+        begun = tuple(sorted(name for name in folders if not name.startswith(BESIDE)))
         with (folder / LOCK).open("r") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -109,7 +109,8 @@ def _map(hits: Hits, cutoff: int) -> np.ndarray:
 
 def _hit(hits: Hits, cutoff: int) -> np.ndarray:
     """1 when any target is ranked within K, else 0."""
-    return np.minimum(_sum(hits, cutoff, np.ones_like(hits.ranks)), 1.0)
+    values: np.ndarray = np.minimum(_sum(hits, cutoff, np.ones_like(hits.ranks)), 1.0)
+    return values
 
 
 def _mrr(hits: Hits, cutoff: int) -> np.ndarray:

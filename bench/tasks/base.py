@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -45,15 +45,25 @@ class Batches(Protocol):
 class Task(Protocol):
     """One task of the benchmark."""
 
-    name: str
-    """As specs name it."""
-    family: str
-    """recommendation, classification, generation or vqa."""
-    unit: str
-    """What a metric is averaged over."""
-    summary: str
-    """One sentence for `bench tasks`."""
-    default_metrics: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """As specs name it."""
+
+    @property
+    def family(self) -> str:
+        """One of recommendation, classification, generation, vqa."""
+
+    @property
+    def unit(self) -> str:
+        """What a metric is averaged over."""
+
+    @property
+    def summary(self) -> str:
+        """One sentence for `bench tasks`."""
+
+    @property
+    def default_metrics(self) -> tuple[str, ...]:
+        """Metrics reported when a spec names none."""
 
     def metric(self, name: str) -> Metric:
         """Reads a metric name.
@@ -62,10 +72,10 @@ class Task(Protocol):
             UserError: The task has no such metric.
         """
 
-    def batches(self, data: object, *, batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:
+    def batches(self, data: Any, *, batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:
         """Returns the training batches of a dataset."""
 
-    def validate(self, method: Method, data: object, metrics: Sequence[str]) -> dict[str, float]:
+    def validate(self, method: Method, data: Any, metrics: Sequence[str]) -> dict[str, float]:
         """Scores a method on the validation split."""
 
     def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
