@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
 
-from bench.methods.layers.embedding import EmbeddingRecommender, take
+from bench.methods.layers.embedding import EmbeddingRecommender
 
 if TYPE_CHECKING:
     from bench.methods.base import Context
@@ -60,7 +60,6 @@ class FeatureTables(nn.Module):
             self.raw[name] = nn.Parameter(features, requires_grad=trainable)
             self.project[name] = nn.Linear(features.shape[1], dim, dtype=context.dtype)
 
-    def forward(self, rows: Tensor | None = None) -> dict[str, Tensor]:
-        """Returns modality to (items, d) projected features; with (n,) item ids, to the (n, d) rows of those items."""
-        raw = {name: self.raw[name] if rows is None else take(self.raw[name], rows) for name in self.names}
-        return {name: self.project[name](raw[name]) for name in self.names}
+    def forward(self) -> dict[str, Tensor]:
+        """Returns modality to (items, d) projected features."""
+        return {name: self.project[name](self.raw[name]) for name in self.names}

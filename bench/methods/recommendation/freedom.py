@@ -113,7 +113,8 @@ class FREEDOM(ContentRecommender):
         parts = {"bpr": bpr(user, take(items, batch.pos), take(items, batch.neg))}
         total = parts["bpr"]
         rows, places = torch.cat([batch.pos, batch.neg]).unique(return_inverse=True)
-        for name, projected in self.content(rows).items():
+        for name in self.content.names:
+            projected = self.content.project[name](take(self.content.raw[name], rows))
             if self.content_adapter is not None:
                 projected = self.content_adapter(name, projected, take(self.items, rows))
             parts[name] = bpr(user, *take(projected, places).chunk(2))
