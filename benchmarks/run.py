@@ -5,9 +5,10 @@
     python -m benchmarks.run --json > result.json
 
 Rows are Amazon Baby's where `$BENCH_DATA` has it, else those of its generated twin; features are generated, of Baby's
-sizes (4096 and 384). Before anything is timed, both sides must agree on loss, gradients and metrics (`benchmarks.check`).
-Each side runs in a process of its own, the two in alternating order. Training is timed on part of an epoch, after one such
-part to warm up, and scaled by rows to a whole epoch; evaluation is timed on whole splits, after one to warm up. Peak memory
+sizes (4096 and 384). Before anything is timed, both sides must agree on loss, gradients and metrics
+(`benchmarks.check`). Each side runs in a process of its own, the two in alternating order. Training is timed on part
+of an epoch, after one such part to warm up, and scaled by rows to a whole epoch; evaluation is timed on whole splits,
+after one to warm up. Processor seconds (all threads) are steadier than the clock where other processes run. Peak memory
 is the process's resident peak during training and during evaluation, data and code included.
 """
 
@@ -79,21 +80,17 @@ def rows_of(found: dict[str, dict[str, list[dict[str, Any]]]]) -> list[dict[str,
 
     for case, by_side in found.items():
         title = sides.CASES[case].title
-        gather = {side: [value for run in runs for value in run["epoch_s"]] for side, runs in by_side.items()}
-        add(f"{title}: training epoch", "s", gather)
-        peaks = {side: [run["peak_train"] / 2**20 for run in runs] for side, runs in by_side.items()}
-        add(f"{title}: training peak", "MiB", peaks)
+        timed = {f"{title}: epoch": {side: [s for run in runs for s in run["epoch"]] for side, runs in by_side.items()}}
         for split in ("valid", "test"):
-            gather = {
-                side: [value for run in runs for value in run["evaluate_s"].get(split, [])]
-                for side, runs in by_side.items()
+            timed[f"{title}: evaluate {split}"] = {
+                side: [s for run in runs for s in run["evaluate"].get(split, [])] for side, runs in by_side.items()
             }
-            add(f"{title}: evaluate {split}", "s", gather)
-        peaks = {
-            side: [run["peak_evaluate"] / 2**20 for run in runs if run["peak_evaluate"]]
-            for side, runs in by_side.items()
-        }
-        add(f"{title}: evaluation peak", "MiB", peaks)
+        for what, samples in timed.items():
+            for place, unit in enumerate(("s", "processor s")):
+                add(what, unit, {side: [sample[place] for sample in taken] for side, taken in samples.items()})
+        for key, what in (("peak_train", "peak of training"), ("peak_evaluate", "peak of evaluation")):
+            peaks = {side: [run[key] / 2**20 for run in runs if run[key]] for side, runs in by_side.items()}
+            add(f"{title}: {what}", "MiB", peaks)
     return rows
 
 
@@ -178,7 +175,7 @@ def main() -> None:
         + f". {time.perf_counter() - begun:.0f} s in all."
     )
     if load > 0.5:
-        print("Other processes were running: ratios and the spread are rough.")
+        print("Other processes were running: trust the rows in processor seconds, not those on the clock.")
 
 
 def processor() -> str:

@@ -47,7 +47,7 @@ def ours(case: Case, data: RecommendationData, cache: Path, dtype: torch.dtype =
 
 
 def reference(case: Case, data: RecommendationData, cache: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """Returns the plain model with the same settings; its neighbour graphs are kept like the repositories keep theirs."""
+    """Returns the plain model with the same settings; its neighbour graphs are cached as repositories do."""
     config = METHODS.get(case.method).Config.model_validate(case.config)
     sizes = (data.train.users, data.train.items, data.n_users, data.n_items)
     if case.method == "lightgcn":

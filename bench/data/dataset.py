@@ -153,7 +153,7 @@ def open_dataset(
         if not allow_twin or card.twin is None:
             raise
         return _open_twin(card.twin, PROTOCOLS[chosen.name], str(dataset), progress)
-    key = (str(dataset), chosen.name, id_of_card(card), place, _stamps(place.folder))
+    key = (str(dataset), chosen.name, _card_digest(card), place, _stamps(place.folder))
     if key not in _open:
         while len(_open) >= _KEPT_OPEN:
             _open.pop(next(iter(_open)))
@@ -172,7 +172,7 @@ def _open_twin(
     return replace(opened, notes={**opened.notes, "stands_in_for": f"{stands_in_for} ({wanted.name})"})
 
 
-def id_of_card(card: DatasetCard) -> str:
+def _card_digest(card: DatasetCard) -> str:
     """Returns a digest of a card's content."""
     return hashlib.sha256(card.model_dump_json().encode()).hexdigest()
 

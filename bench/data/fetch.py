@@ -39,7 +39,7 @@ class _Answer(NamedTuple):
 def fetch_dataset(id: str, *, allow_unverified: bool = False, progress: Progress | None = None) -> Path:
     """Downloads the files a card declares an address for into the cache, and returns the folder.
 
-    A file that is there with the right checksum is kept. A partial download (`.part`) is resumed. A file takes its place
+    A file that is there with the right checksum is kept, a partial one (`.part`) is resumed. A file takes its place
     only after its checksum was compared.
 
     Args:
@@ -49,7 +49,7 @@ def fetch_dataset(id: str, *, allow_unverified: bool = False, progress: Progress
 
     Raises:
         UnknownNameError: No card has the name.
-        UserError: The dataset is generated, declares no address, or a file lacks a checksum.
+        UserError: The dataset is generated or has no address, or a file has no checksum.
         DownloadError: The server refused or broke off, or the checksum is not the card's.
         DataError: The disk is full or the cache cannot be written.
     """

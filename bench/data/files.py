@@ -165,6 +165,26 @@ def derived_array(key: str, shape: tuple[int, ...], build: Callable[[Path], None
     return found
 
 
+@contextmanager
+def array_writer(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a function that appends rows to a float32 .npy file of a known shape.
+
+    A written stream, not a writable map: a full disk is an error here and would kill the process there.
+
+    Args:
+        path: The file; replaced when it exists.
+        shape: (rows, columns) there will be in the end.
+    """
+    with path.open("wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+
+        def append(rows: np.ndarray) -> None:
+            stream.write(np.ascontiguousarray(rows, dtype="<f4").data)
+
+        yield append
+
+
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.data import spectral
-from bench.data.files import derived_array, file_digest, write_atomic
+from bench.data.files import array_writer, derived_array, file_digest, write_atomic
 from bench.data.formats import check_features, map_features, read_neighbours
 from bench.data.paths import cache_root
 from bench.data.types import Modality, ModalityInfo
@@ -138,10 +138,9 @@ def _convert(raw: np.ndarray, preprocess: str, target: Path) -> None:
         deviation = np.sqrt(squares / rows)
         # A constant column carries nothing: it becomes 0 instead of noise divided by noise.
         scale = np.where(deviation > 1e-6 * np.maximum(1.0, np.abs(shift)), deviation, np.inf)
-    out = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=raw.shape)
-    for start in starts:
-        block = ((raw[start : start + _ROWS_PER_BLOCK].astype(np.float64) - shift) / scale).astype(np.float32)
-        if not np.isfinite(block).all():
-            raise DataError("a feature value does not fit float32.")
-        out[start : start + len(block)] = block
-    out.flush()
+    with array_writer(target, (rows, dim)) as append:
+        for start in starts:
+            block = (raw[start : start + _ROWS_PER_BLOCK].astype(np.float64) - shift) / scale
+            if np.abs(block).max() > np.finfo(np.float32).max:
+                raise DataError("a feature value does not fit float32.")
+            append(block)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from bench.data.card import DatasetCard, ModalityCard, Sizes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 USERS, ITEMS = 12, 20
 

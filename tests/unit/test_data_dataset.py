@@ -7,17 +7,28 @@ import gc
 import json
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
-from data_factories import ITEMS, USERS, labels_by_rule, tiny_card, tiny_rows, write_features, write_inter, write_parquet
+from data_factories import (
+    ITEMS,
+    USERS,
+    labels_by_rule,
+    tiny_card,
+    tiny_rows,
+    write_features,
+    write_inter,
+    write_parquet,
+)
 
 from bench.data.dataset import open_dataset
 from bench.data.registry import DATASETS
 from bench.errors import DataError, DatasetUnavailableError, UnknownNameError, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AddCard = Callable[..., None]
 
@@ -97,7 +108,9 @@ def test_labels_that_break_the_rule_are_an_error_that_names_a_user(data: Path, a
     labels = labels_by_rule(tiny_rows()[0])
     labels[np.flatnonzero(labels == 2)[3]] = 0
     write_inter(data, labels=labels)
-    with pytest.raises(DataError, match=r"tiny\.inter: the split labels break MMRec's rule for 1 users; the first is user 3"):
+    with pytest.raises(
+        DataError, match=r"tiny\.inter: the split labels break MMRec's rule for 1 users; the first is user 3"
+    ):
         open_dataset("tiny")
 
 
@@ -200,8 +213,7 @@ def test_damaged_derived_vectors_are_built_again(data: Path, add_card: AddCard, 
 
 
 def test_ids_beyond_the_cards_counts_are_out_of_range(data: Path, add_card: AddCard) -> None:
-    users, items = tiny_rows()
-    items = items.copy()
+    items = tiny_rows()[1].copy()
     items[7] = ITEMS
     write_parquet(data, item=items)
     with pytest.raises(DataError, match=r"row 7 .*'item' must be an integer from 0 to 19, but it is 20"):
@@ -243,9 +255,8 @@ def test_empty_split_is_refused(empty: int, data: Path, add_card: AddCard) -> No
     labels = np.arange(len(tiny_rows()[0])) % 3
     labels[labels == empty] = (empty + 1) % 3
     write_parquet(data, labels=labels)
-    name = "valid" if empty == 0 else ("train", "valid", "test")[empty]
+    name = ("train", "valid", "test")[empty]
 
-    name = "train" if empty == 0 else name
     with pytest.raises(DataError, match=rf"interactions\.parquet: the split '{name}' of protocol 'diffmm-v1' is empty"):
         open_dataset("tiny", protocol="diffmm-v1")
 
@@ -264,8 +275,7 @@ def test_user_without_a_training_row_is_refused_unless_documented(data: Path, ad
 
 
 def test_repeated_rows_are_refused_unless_documented(data: Path, add_card: AddCard) -> None:
-    users, items = tiny_rows()
-    items = items.copy()
+    items = tiny_rows()[1].copy()
     items[1] = items[0]
     write_parquet(data, item=items)
     with pytest.raises(DataError, match=r"row 1 .*: user 0 and item 0 repeat row 0"):
@@ -311,7 +321,7 @@ def test_cache_that_cannot_be_written_is_one_clear_error(
     write_features(data)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match="cannot write .*file/cache") as caught:
+    with pytest.raises(DataError, match=r"cannot write .*file/cache") as caught:
         open_dataset("tiny")
     assert "BENCH_CACHE" in (caught.value.hint or "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from bench.data.files import atomic_folder, derived_array, file_digest, locked, stream_digest, write_atomic
 from bench.data.spectral import spectral_embedding, spectral_name
 from bench.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def full_disk(*_: object) -> None:

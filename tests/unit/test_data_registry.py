@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from data_factories import tiny_card, write_features, write_inter, write_parquet
@@ -15,6 +15,9 @@ from bench.data.card import DataFile
 from bench.data.catalog import dataset_info, list_datasets
 from bench.data.registry import DATASETS, parse_dataset_id, resolve_dataset
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from bench.data.files import array_writer
 from bench.data.worlds.latents import CONTENT, NUISANCE, Latents, WorldSpec
 
 if TYPE_CHECKING:
@@ -41,24 +42,26 @@ def write_features(
     width = visible.shape[1]
     show = rng.standard_normal((width, dim)) / np.sqrt(width)
     hide = rng.standard_normal((NUISANCE, dim)) / np.sqrt(NUISANCE)
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(world.items, dim))
-    for start in range(0, world.items, _ROWS_PER_BLOCK):
-        rng = world.rng("features", modality, start)
-        block = visible[start : start + _ROWS_PER_BLOCK]
-        nuisance = rng.standard_normal((len(block), NUISANCE))
-        vectors = block @ show + noise * (nuisance @ hide)
-        vectors += 0.5 * rng.standard_normal(vectors.shape, dtype=np.float32)
-        if modality == "image":
-            vectors = np.maximum(vectors, 0.0)
-        else:
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        out[start : start + len(block)] = vectors.astype(np.float16)
-        progress(start + len(block), world.items)
-    out.flush()
+    with array_writer(path, (world.items, dim)) as append:
+        for start in range(0, world.items, _ROWS_PER_BLOCK):
+            rng = world.rng("features", modality, start)
+            block = visible[start : start + _ROWS_PER_BLOCK]
+            nuisance = rng.standard_normal((len(block), NUISANCE))
+            vectors = block @ show + noise * (nuisance @ hide)
+            vectors += 0.5 * rng.standard_normal(vectors.shape, dtype=np.float32)
+            if modality == "image":
+                vectors = np.maximum(vectors, 0.0)
+            else:
+                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            append(vectors.astype(np.float16))
+            progress(start + len(block), world.items)
 
 
 def describe_items(world: WorldSpec, latents: Latents) -> pl.DataFrame:
-    """Returns item, branch, leaf, title and words for every item; words tell the leaf and branch, among common ones."""
+    """Returns item, branch, leaf, title and words for every item; words tell the leaf and branch, among common ones.
+
+    Two items of one leaf share at least two words.
+    """
     rng = world.rng("words")
     n_leaves = len(latents.leaves.start) - 1
     words = _vocabulary(n_leaves * 6 + n_leaves // latents.leaves_per_branch * 6 + 60)
@@ -68,7 +71,7 @@ def describe_items(world: WorldSpec, latents: Latents) -> pl.DataFrame:
     n = world.items
     chosen = np.concatenate(
         [
-            own[(leaf * 6)[:, None] + np.argsort(rng.random((n, 6)), axis=1)[:, :3]],
+            own[(leaf * 6)[:, None] + np.argsort(rng.random((n, 6)), axis=1)[:, :4]],
             shared[(branch * 6)[:, None] + np.argsort(rng.random((n, 6)), axis=1)[:, :1]],
             common[rng.integers(0, 60, (n, 2))],
         ],

@@ -46,8 +46,8 @@ class WorldSpec:
     leaf_density: float = 3.0
     leaves_per_branch: int = 5
     crowd_density: float = 2.0
-    by_content: float = 0.55
-    by_crowd: float = 0.25
+    by_content: float = 0.5
+    by_crowd: float = 0.2
     sharpness: float = 1.5
     image_noise: float = 1.0
     text_noise: float = 0.5
