@@ -141,6 +141,8 @@ def print_report(report: Report, tables: list[Table], address: str) -> None:
     for line in unfinished(report.cells):
         output.say(f" {line}")
     output.say(closing_line(report, address))
+    if report.interrupted:
+        output.note("interrupted: the same command goes on from here")
 
 
 def unfinished(results: tuple[CellResult, ...]) -> list[str]:
@@ -148,7 +150,7 @@ def unfinished(results: tuple[CellResult, ...]) -> list[str]:
     lines = []
     for result in results:
         run = result.record
-        if run.status in ("done", "skipped"):
+        if run.status in ("done", "skipped", "interrupted"):
             continue
         reason = (run.reason or run.error or "").strip().split("\n", 1)[0]
         lines.append(f"{run.method} on {run.dataset}, seed {run.seed}: {run.status}{': ' if reason else ''}{reason}")

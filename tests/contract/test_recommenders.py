@@ -24,7 +24,7 @@ class TestEveryRecommender(RecommenderContract):
 
 for _name in [name for name in vars(RecommenderContract) if name.startswith("test_")]:
 
-    def _case(self, method, wrap, _test=getattr(RecommenderContract, _name)):
+    def _case(self, method, wrap, _test=getattr(RecommenderContract, _name)):  # noqa: B008 - bound per name on purpose
         _test(self)
 
     setattr(TestEveryRecommender, _name, _case)

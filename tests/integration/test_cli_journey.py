@@ -199,3 +199,33 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path, journey: Jour
     assert report["counts"]["done"] == 4
     assert report["counts"]["computed"] == 2
     assert metrics_of(report) == metrics_of(journey.json(*arguments))
+
+
+def test_a_cell_that_fails_harms_no_other_and_says_why(journey: Journey) -> None:
+    spec = journey.folder / "failing.yaml"
+    methods = "[mostpop, {method: bpr, set: {dim: 8, lr: 1.0e+30}}]"
+    spec.write_text(
+        "version: 1\nname: failing\nexperiments:\n"
+        f"  - {{task: recommendation, datasets: [baby-twin@0.02, baby], methods: {methods},\n"
+        "     metrics: [recall@20], select: recall@20}\n"
+        "budgets: {tiny: {trials: 0, epochs: 2}}\n",
+        encoding="utf-8",
+    )
+    store = ("--store", str(journey.folder / "failing.db"))
+    text = journey.bench("run", str(spec), "--quiet", *store, code=1)
+    cells = {
+        (cell["method"], cell["dataset"]): cell for cell in journey.json("run", str(spec), *store, code=1)["cells"]
+    }
+    assert cells["mostpop", "baby-twin@0.02"]["status"] == "done"
+    assert cells["bpr", "baby-twin@0.02"]["status"] == "diverged"
+    assert cells["bpr", "baby"]["status"] == "failed"
+    assert "bpr on baby-twin@0.02, seed 0: diverged: " in text
+    assert "mostpop on baby, seed 0: failed: " in text
+    assert f"`bench show {cells['bpr', 'baby-twin@0.02']['fingerprint'][:12]}" in text
+    assert "4 cells: 1 done, 1 diverged, 2 failed" in text
+
+
+def test_data_that_is_nowhere_is_the_users_error(journey: Journey) -> None:
+    spec = journey.folder / "nowhere.yaml"
+    spec.write_text(SPEC.replace("baby-twin@0.02", "baby"), encoding="utf-8")
+    assert journey.bench("run", str(spec), "--store", str(journey.folder / "nowhere.db"), code=2) == ""
