@@ -135,7 +135,7 @@ def status_text(row: Row) -> str:
     text = f"{row.status}: {row.reason}" if row.reason else row.status
     if row.status != "done" and not row.complete:
         text += f" (seed {', '.join(map(str, row.seeds))})"
-    return f"{text} (older code)" if row.older else text
+    return f"{text} (older code)" if row.older and row.status == "done" else text
 
 
 def _notes(table: Table) -> tuple[str, ...]:

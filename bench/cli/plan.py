@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 EXAMPLE = "bench plan specs/baby_all.yaml"
 COMMAND = ManyValues
-WORDS = {"todo": "to do", "older": "to do", "stored": "stored", "skipped": "skipped", "failed": "failed"}
 
 
 def command(
@@ -77,11 +76,13 @@ def command(
 
 def print_plan(plan: Plan) -> None:
     """Prints a plan for a person: one line per (dataset, method), views, totals."""
+    from bench.execution.plan import STATE_WORDS
+
     output.say(f"{plan.loaded.spec.name} · {plan.describe_budget()}", style="bold")
     rows = []
     for entry in plan.entries:
         cells = plan.cells_of(entry)
-        statuses = Counter(WORDS[cell.status] for cell in cells)
+        statuses = Counter(STATE_WORDS[cell.status] for cell in cells)
         state = ", ".join(f"{number} {word}" if len(cells) > 1 else word for word, number in statuses.items())
         trials = f"{plan.trials_left(entry)} of {entry.trials}" if entry.trials else output.ABSENT
         left = plan.estimates.get(entry.study.fingerprint)
@@ -100,7 +101,7 @@ def print_plan(plan: Plan) -> None:
     output.print_table(headers, rows, left=(0, 1, 2, 3, 6))
     _print_views(plan)
     estimate = plan.estimate
-    counts = Counter(WORDS[cell.status] for cell in plan.cells)
+    counts = Counter(STATE_WORDS[cell.status] for cell in plan.cells)
     total = ", ".join(f"{number} {word}" for word, number in counts.items())
     line = f"{output.count(len(plan.cells), 'cell')}: {total or 'none'} · {output.count(plan.jobs, 'job')}"
     if plan.jobs:

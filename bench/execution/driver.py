@@ -21,6 +21,7 @@ from bench.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, User
 from bench.execution.display import SilentDisplay
 from bench.execution.local import LocalExecutor, Patience
 from bench.execution.outcomes import now, run_record, view_record
+from bench.execution.plan import STATE_WORDS
 from bench.execution.provenance import environment_record
 from bench.execution.results import BESIDE, LOCK, forget_result, jobs_folder, read_result, read_units
 from bench.execution.slots import make_slots
@@ -293,9 +294,11 @@ class _Driver:
 
     def _begin_display(self) -> None:
         plan, slots = self._plan, self._slots
-        counts = Counter(cell.status for cell in plan.cells)
-        have = ", ".join(f"{number} {status}" for status, number in counts.items())
-        place = f"{len(slots)} {slots[0].device} slot{'s' if len(slots) != 1 else ''}, {slots[0].threads} threads each"
+        counts = Counter(STATE_WORDS[cell.status] for cell in plan.cells)
+        have = ", ".join(f"{number} {state}" for state, number in counts.items())
+        threads = slots[0].threads
+        place = f"{len(slots)} {slots[0].device} slot{'s' if len(slots) != 1 else ''}"
+        place += f", {threads} thread{'s' if threads != 1 else ''} each"
         self.display.begin(
             [f"{plan.loaded.spec.name} · {plan.describe_budget()}", f"{len(plan.cells)} cells: {have} · {place}"],
             plan.jobs,

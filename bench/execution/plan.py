@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bench.store.records import RunRecord
 
 CellStatus = Literal["todo", "older", "stored", "skipped", "failed"]
+STATE_WORDS = {"todo": "to do", "older": "to do", "stored": "stored", "skipped": "skipped", "failed": "failed"}
+"""How a person reads the status of a planned cell."""
 FINAL = ("done", "diverged")
 """Statuses of a stored run that a repetition would only confirm."""
 

@@ -52,12 +52,10 @@ class FeatureAdapter(nn.Module):
 class BeFA(RecommenderAdapter):
     """Remakes each projected content feature under the guidance of behaviour, inside any method that consumes content.
 
-    The adapter is the authors' code (fqldom/BeFA at a0661a1). Where it enters another backbone than the one they
-    published is
-    RECONSTRUCTED: it takes the place of the projected modality feature wherever the backbone consumes it (VBPR: the
-        item's content
-    factor; FREEDOM: the content of the auxiliary losses; MGCN: the purifier). Switched off, the bare method is left,
-    bit for bit.
+    The adapter is the authors' code (fqldom/BeFA at a0661a1), and `befa[mgcn_lite]` is the model they published. Where
+    it enters other backbones is RECONSTRUCTED: it takes the place of the projected modality feature wherever the
+    backbone consumes it (VBPR: the item's content factor; FREEDOM: the content of the auxiliary losses; MGCN: the
+    purifier). Switched off, the bare method is left, bit for bit.
     """
 
     class Config(MethodConfig):
