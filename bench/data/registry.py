@@ -42,7 +42,8 @@ def parse_dataset_id(text: str) -> DatasetId:
         scale = float("nan")
     if not MIN_SCALE <= scale <= MAX_SCALE:
         raise UserError(
-            f"dataset {text!r} asks for scale {scale_text!r}, which must be a number from {MIN_SCALE:g} to {MAX_SCALE:g}.",
+            f"dataset {text!r} asks for scale {scale_text!r}, "
+            f"which must be a number from {MIN_SCALE:g} to {MAX_SCALE:g}.",
             hint=f"Write, for example, {name}@0.05, or {name} alone for scale 1.",
         )
     if float(f"{scale:g}") != scale:
