@@ -1,6 +1,6 @@
 """Seconds per epoch, seconds per evaluated split and peak memory of `bench` against the usual implementation.
 
-    python -m benchmarks.run                          # a tenth of an epoch at a time, about five minutes on two cores
+    python -m benchmarks.run                          # a tenth of an epoch at a time, about five minutes
     python -m benchmarks.run --epochs-fraction 1      # whole epochs
     python -m benchmarks.run --json > result.json
 
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument(
         "--evaluations", type=int, default=1, help="evaluations per split, first round only (default 1)"
     )
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads per process (default: cores)")
+    parser.add_argument("--threads", type=int, default=1, help="threads per process (default 1, as a job has)")
     parser.add_argument("--cases", nargs="+", choices=sides.CASES, default=list(sides.CASES), metavar="CASE")
     parser.add_argument("--folder", type=Path, help="keep prepared inputs here (default: a temporary folder)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
@@ -175,7 +175,7 @@ def main() -> None:
         + f". {time.perf_counter() - begun:.0f} s in all."
     )
     if load > 0.5:
-        print("Other processes were running: trust the rows in processor seconds, not those on the clock.")
+        print("Other processes were running: trust the rows in processor seconds of one thread, not the clock.")
 
 
 def processor() -> str:

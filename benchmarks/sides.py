@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from bench.graph.compile import compile_view
 from bench.methods.base import Context, Recommender
@@ -72,12 +73,12 @@ def reference(case: Case, data: RecommendationData, cache: Path, dtype: torch.dt
 
 
 def _neighbours(name: str, features: torch.Tensor, k: int, cache: Path, dtype: torch.dtype) -> torch.Tensor:
-    path = cache / f"reference-{name}-{features.shape[1]}-{k}-{dtype}.pt"
+    path = cache / f"reference-{name}-{features.shape[1]}-{k}-{dtype}.safetensors"
     if not path.exists():
         graph = graphs.nearest_neighbours(features.to(dtype), k, dtype).coalesce()
-        torch.save({"index": graph.indices(), "value": graph.values(), "size": tuple(graph.shape)}, path)
-    stored = torch.load(path, weights_only=True)
-    return torch.sparse_coo_tensor(stored["index"], stored["value"], stored["size"])
+        save_file({"index": graph.indices().contiguous(), "value": graph.values()}, path)
+    stored = load_file(path)
+    return torch.sparse_coo_tensor(stored["index"], stored["value"], (len(features), len(features)))
 
 
 def same_weights(method: Recommender, model: nn.Module) -> dict[str, str]:

@@ -212,6 +212,8 @@ class _Driver:
             cells = [cell for cell in self._plan.cells_of(entry) if cell.open]
             if cells:
                 works.append(EntryWork(entry, cells, self))
+        # The longest first: the slots then end at about the same time. What comes out does not depend on the order.
+        works.sort(key=lambda work: -self._plan.estimates[work.entry.study.fingerprint].seconds)
         if works:
             self._begin_display()
             try:
@@ -328,7 +330,7 @@ class _Driver:
             executor.step()
 
     def _start_one(self, executor: LocalExecutor, works: list[EntryWork]) -> bool:
-        """Starts the first job there is, in the order of the spec; returns whether there was one."""
+        """Starts the first job there is, of the entry with most work first; returns whether there was one."""
         for work in works:
             assignment = work.next()
             if assignment is None:

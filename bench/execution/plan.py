@@ -12,6 +12,7 @@ from bench.errors import UserError
 from bench.execution.entries import Entry, resolve, unfit, view_pipelines
 from bench.execution.outcomes import kept_trials
 from bench.execution.slots import detect_gpus, resolve_device
+from bench.methods.registry import METHODS
 from bench.spec.expand import expand
 from bench.spec.fingerprint import explain_difference, fingerprint
 from bench.tasks.registry import TASKS
@@ -34,6 +35,7 @@ FINAL = ("done", "diverged")
 
 _SECONDS_PER_ROW = 2e-5
 _SECONDS_PER_SCORE = 5e-9
+_SECONDS_PER_CELL = 1e-8
 _START_SECONDS = 4.0
 _TYPICAL_EPOCHS = 60
 """With early stopping few trainings of a long budget are longer than this; only a guess depends on it."""
@@ -343,8 +345,24 @@ def _estimate(entry: Entry, runs: int, trials: int, store: Store | None) -> Esti
     scoring = sizes["users"] * sizes["items"] * _SECONDS_PER_SCORE
     if entry.closed_form:
         return Estimate(jobs * (_START_SECONDS + scoring), "guess")
-    per_epoch = sizes["train"] * _SECONDS_PER_ROW + scoring
+    per_epoch = sizes["train"] * _SECONDS_PER_ROW + scoring + _content_seconds(entry, entry.data)
     return Estimate(jobs * _START_SECONDS + epochs * per_epoch, "guess")
+
+
+def _content_seconds(entry: Entry, data: Dataset) -> float:
+    """Guesses what the products with the raw item vectors add to an epoch, where a method takes them up."""
+    method, layers = entry.method, 0
+    while method.wrap is not None:
+        method, layers = method.wrap, layers + 1
+    needs = METHODS.get(method.method).needs
+    if not (needs.modalities or needs.at_least):
+        return 0.0
+    config = entry.config
+    while "wrapped" in config:
+        config = config["wrapped"]
+    batches = data.sizes["train"] / max(1, config.get("batch_size", data.sizes["train"]))
+    cells = data.sizes["items"] * sum(info.dim for info in data.modalities.values())
+    return batches * cells * _SECONDS_PER_CELL * (1 + layers / 2)
 
 
 def _likely_epochs(entry: Entry, most: int) -> int:
