@@ -189,7 +189,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path, journey: Jour
         assert run.stderr is not None
         deadline = time.monotonic() + 120
         for line in run.stderr:
-            if ("lightgcn" in line and "started" in line) or time.monotonic() > deadline:
+            if ("mostpop" in line and "started" in line) or time.monotonic() > deadline:
                 break
         run.send_signal(signal.SIGKILL)
         run.stderr.read()
