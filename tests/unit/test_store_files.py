@@ -299,7 +299,7 @@ server:/twice /mnt/twice nfs rw 0 0
 @pytest.mark.parametrize(
     ("place", "kind", "local"),
     [
-        ("/work/results.db", "ext4", True),
+        ("/srv/results.db", "ext4", True),
         ("/home/me/results.db", "nfs4", False),
         ("/home/me/local disk/results.db", "xfs", True),
         ("/homestead/results.db", "ext4", True),
