@@ -360,9 +360,9 @@ def _content_seconds(entry: Entry, data: Dataset) -> float:
     config = entry.config
     while "wrapped" in config:
         config = config["wrapped"]
-    batches = data.sizes["train"] / max(1, config.get("batch_size", data.sizes["train"]))
+    batches = data.sizes["train"] / max(1, int(config.get("batch_size", data.sizes["train"])))
     cells = data.sizes["items"] * sum(info.dim for info in data.modalities.values())
-    return batches * cells * _SECONDS_PER_CELL * (1 + layers / 2)
+    return float(batches * cells * _SECONDS_PER_CELL * (1 + layers / 2))
 
 
 def _likely_epochs(entry: Entry, most: int) -> int:
