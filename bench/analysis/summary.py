@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.intervals import t_interval
 from bench.errors import UserError
+from bench.metrics.base import family_name
 from bench.metrics.registry import METRICS
 from bench.store.records import is_current
 
@@ -154,7 +155,7 @@ class Table:
 
 def metric_direction(name: str) -> Direction | None:
     """Returns which way a metric is better; None when no metric of that name is known any more."""
-    family = name.partition("@")[0]
+    family = family_name(name)
     return METRICS.get(family).direction if family in METRICS else None
 
 

@@ -40,19 +40,17 @@ def list_(*, as_json: JsonOption = False) -> None:
         output.emit(rows)
         return
     output.print_table(
-        ["dataset", "users", "items", "rows", "modalities", "on this machine"],
+        ["dataset", "sizes", "modalities", "on this machine"],
         [
             [
                 row.name + (" (generated)" if row.generated else ""),
-                f"{row.users:,}",
-                f"{row.items:,}",
-                f"{row.rows:,}",
+                ", ".join(f"{count:,} {name}" for name, count in row.sizes.items()) or output.ABSENT,
                 ", ".join(row.modalities) or output.ABSENT,
                 f"{row.where} ({row.layout})" if row.present else absent(row),
             ]
             for row in rows
         ],
-        left=(0, 4, 5),
+        left=range(4),
     )
 
 

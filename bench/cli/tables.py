@@ -50,8 +50,7 @@ def rules(protocol: str) -> str:
 
     if protocol not in PROTOCOLS:
         return protocol
-    masked = "train" if PROTOCOLS[protocol].mask == "train" else "train and validation"
-    return f"{protocol}: {masked} masked, all items ranked"
+    return f"{protocol}: {PROTOCOLS[protocol].short}"
 
 
 def _cut(text: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bench.data.protocols import PROTOCOLS
 
-Layout = Literal["bench", "mmrec", "generated"]
-"""How files are named: `bench` is interactions.parquet and friends, `mmrec` is <name>.inter and friends."""
+Layout = Literal["bench", "mmrec", "published", "generated"]
+"""How files are named: `bench` is interactions.parquet and friends, `mmrec` is <name>.inter and friends, `published` is
+what the card's own reader reads."""
 
 
 class CardModel(BaseModel):
@@ -48,10 +49,10 @@ class Sizes(CardModel):
 
 
 class ModalityCard(CardModel):
-    """One kind of item content and the files it may lie in."""
+    """One kind of content and the files it may lie in."""
 
     dim: int = Field(gt=0)
-    """Width of the published raw vectors."""
+    """Width of the published raw vectors; side of images in pixels; words of a text's vocabulary."""
     description: str = Field(min_length=1)
     """What the vectors are and which encoder made them."""
     features: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class DatasetCard(CardModel):
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     title: str = Field(min_length=1)
-    family: Literal["recommendation"]
+    family: Literal["recommendation", "classification", "generation", "vqa"]
     tasks: tuple[str, ...] = Field(min_length=1)
     """Tasks the dataset can be used for."""
     description: str = Field(min_length=1)
@@ -83,16 +84,9 @@ class DatasetCard(CardModel):
     """Generated dataset that may stand in, under its own name, where the spec allows it."""
     protocols: tuple[str, ...] = Field(min_length=1)
     """Names of the protocols that make sense here; the first is the default."""
-    sizes: Sizes
     modalities: dict[str, ModalityCard] = Field(default_factory=dict)
     files: tuple[DataFile, ...] = ()
     """Files with a known checksum or address; others may lie beside them."""
-    mmrec_labels: tuple[Layout, ...] = ()
-    """Layouts whose shipped split labels were drawn by MMRec's rule, so that `mmrec` protocols use and check them."""
-    duplicates: Literal["error", "first"] = "error"
-    """What repeated (user, item) rows mean: a damaged file, or a documented habit of which the first row counts."""
-    cold_users: Literal["error", "drop"] = "error"
-    """What a user with validation or test rows but no training row means: a damaged file, or rows to leave out."""
     known_issues: tuple[str, ...] = ()
     """Oddities of the published files that a reader of results must know."""
 
@@ -109,3 +103,50 @@ class DatasetCard(CardModel):
     def default_protocol(self) -> str:
         """Name of the protocol used when a spec names none."""
         return self.protocols[0]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Published sizes by what is counted, for lists."""
+        return {}
+
+
+class InteractionCard(DatasetCard):
+    """A dataset of interactions between users and items."""
+
+    family: Literal["recommendation"]
+    sizes: Sizes
+    mmrec_labels: tuple[Layout, ...] = ()
+    """Layouts whose shipped split labels were drawn by MMRec's rule, so that `mmrec` protocols use and check them."""
+    duplicates: Literal["error", "first"] = "error"
+    """What repeated (user, item) rows mean: a damaged file, or a documented habit of which the first row counts."""
+    cold_users: Literal["error", "drop"] = "error"
+    """What a user with validation or test rows but no training row means: a damaged file, or rows to leave out."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Users, items and interactions."""
+        return {"users": self.sizes.users, "items": self.sizes.items, "rows": self.sizes.rows}
+
+
+class ContentCard(DatasetCard):
+    """A dataset that its own reader reads: images, videos, stories, questions."""
+
+    reader: str = Field(pattern=r"^[\w.]+:\w+$")
+    """`module:function` that takes a `bench.data.content.Request` and returns a `Content`."""
+    markers: tuple[str, ...] = ()
+    """Files of which any one tells that a folder holds the dataset; none for generated data."""
+    sizes: dict[str, int] = Field(default_factory=dict)
+    """Published counts: train, valid, test and what else matters; of generated data those at scale 1."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the reader needs to know besides."""
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> ContentCard:
+        if bool(self.markers) == self.generated:
+            raise ValueError("markers tell where published files lie; generated data has none")
+        return self
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Published counts."""
+        return dict(self.sizes)

@@ -26,9 +26,8 @@ class DatasetRow(NamedTuple):
     present: bool
     where: Path | None
     layout: str | None
-    users: int
-    items: int
-    rows: int
+    sizes: dict[str, int]
+    """Published counts, by what is counted."""
     modalities: tuple[str, ...]
     protocols: tuple[str, ...]
     generated: bool
@@ -88,9 +87,7 @@ def _row(dataset: DatasetId, card: DatasetCard) -> DatasetRow:
         present=place is not None,
         where=place.folder if place else None,
         layout=place.layout if place else None,
-        users=round(card.sizes.users * dataset.scale),
-        items=round(card.sizes.items * dataset.scale),
-        rows=round(card.sizes.rows * dataset.scale),
+        sizes={name: round(count * dataset.scale) for name, count in card.counts.items()},
         modalities=tuple(card.modalities),
         protocols=card.protocols,
         generated=card.generated,
@@ -114,7 +111,7 @@ def _files(card: DatasetCard, folder: Path | None) -> list[FileRow]:
     names = list(known)
     if folder is not None:
         content = [name for modality in card.modalities.values() for name in (*modality.features, modality.neighbours)]
-        wanted = ["interactions.parquet", f"{card.name}.inter", *content]
+        wanted = [*getattr(card, "markers", ("interactions.parquet", f"{card.name}.inter")), *content]
         names += [name for name in wanted if name and name not in known and (folder / name).is_file()]
     rows = []
     for name in names:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from numpy.typing import DTypeLike
+
 _BLOCK = 1 << 22
 
 
@@ -131,24 +133,27 @@ def file_digest(path: Path) -> str:
     return digest
 
 
-def derived_array(key: str, shape: tuple[int, ...], build: Callable[[Path], None]) -> np.ndarray:
-    """Returns a float32 array that is a function of `key`, built once and memory-mapped from the cache.
+def derived_array(
+    key: str, shape: tuple[int, ...], build: Callable[[Path], None], *, dtype: DTypeLike = np.float32
+) -> np.ndarray:
+    """Returns an array that is a function of `key`, built once and memory-mapped from the cache.
 
     Args:
         key: Content identity of the array: digests of its sources and how it is made.
         shape: Expected shape; a cached file of any other shape, or a damaged one, is built again.
         build: Writes the array as .npy (version 1, no pickles) to the path it is given.
+        dtype: Expected type of the entries.
 
     Raises:
         DataError: The cache cannot be written.
     """
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     path = cache_root() / "derived" / f"{name}.npy"
-    found = _mapped(path, shape)
+    found = _mapped(path, shape, dtype)
     if found is not None:
         return found
     with locked(f"derived {name}"):
-        found = _mapped(path, shape)
+        found = _mapped(path, shape, dtype)
         if found is not None:
             return found
         with cannot_write(path):
@@ -159,9 +164,11 @@ def derived_array(key: str, shape: tuple[int, ...], build: Callable[[Path], None
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
-        found = _mapped(path, shape)
+        found = _mapped(path, shape, dtype)
     if found is None:
-        raise DataError(f"the derived array {str(path)!r} does not have the shape {shape} it was built for.")
+        raise DataError(
+            f"the derived array {str(path)!r} does not have the shape {shape} and type {np.dtype(dtype)} it was built for."
+        )
     return found
 
 
@@ -185,9 +192,9 @@ def array_writer(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[np.nd
         yield append
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+def _mapped(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray | None:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return array if array.shape == shape and array.dtype == np.float32 else None
+    return array if array.shape == shape and array.dtype == np.dtype(dtype) else None

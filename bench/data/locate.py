@@ -4,33 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bench.data.card import ContentCard, DatasetCard
 from bench.data.paths import cached_data_folder, search_folders
+from bench.data.protocols import RankingProtocol
 from bench.errors import DatasetUnavailableError, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.data.card import DatasetCard, Layout
-    from bench.data.protocols import RankingProtocol
+    from bench.data.card import Layout
+    from bench.data.protocols import ScoringProtocol
     from bench.data.registry import DatasetId
 
 BENCH_FILE = "interactions.parquet"
 
 
 class Location(NamedTuple):
-    """Where a dataset's interactions were found."""
+    """Where a dataset was found."""
 
     folder: Path
     layout: Layout
-    interactions: Path
+    file: Path
+    """Its interactions, or the file that gave it away."""
 
 
 def locations(dataset: DatasetId, card: DatasetCard) -> list[Location]:
-    """Returns every place the dataset's interactions lie in, in search order; MMRec's file before ours in one folder.
+    """Returns every place the dataset lies in, in search order; MMRec's file before ours in one folder.
 
     `$BENCH_DATA` comes first, then the cache. Generated data is looked for in the cache only, so that nothing under
     `$BENCH_DATA` can pass for it.
     """
+    if isinstance(card, ContentCard):
+        return [
+            Location(folder, "published", folder / marker)
+            for folder in ([] if card.generated else search_folders(dataset.name))
+            for marker in [name for name in card.markers if (folder / name).exists()][:1]
+        ]
     if card.generated:
         folder = cached_data_folder(dataset)
         path = folder / BENCH_FILE
@@ -44,7 +53,7 @@ def locations(dataset: DatasetId, card: DatasetCard) -> list[Location]:
     return found
 
 
-def locate(dataset: DatasetId, card: DatasetCard, protocol: RankingProtocol) -> Location:
+def locate(dataset: DatasetId, card: DatasetCard, protocol: ScoringProtocol) -> Location:
     """Returns the first place that can serve a protocol: published splits are in the bench layout only.
 
     Raises:
@@ -52,13 +61,14 @@ def locate(dataset: DatasetId, card: DatasetCard, protocol: RankingProtocol) -> 
         UserError: Files are there, but none of them carries the split the protocol needs.
     """
     found = locations(dataset, card)
-    usable = [place for place in found if protocol.split != "shipped" or place.layout != "mmrec"]
+    shipped = isinstance(protocol, RankingProtocol) and protocol.split == "shipped"
+    usable = [place for place in found if not shipped or place.layout != "mmrec"]
     if usable:
         return usable[0]
     if found:
         raise UserError(
             f"protocol {protocol.name!r} needs the split published in {BENCH_FILE}, "
-            f"but {found[0].folder} holds {found[0].interactions.name} only.",
+            f"but {found[0].folder} holds {found[0].file.name} only.",
             hint=f"Put {BENCH_FILE} beside it, or use protocol {card.default_protocol!r}.",
         )
     raise unavailable(dataset, card)
@@ -77,7 +87,9 @@ def unavailable(dataset: DatasetId, card: DatasetCard) -> DatasetUnavailableErro
         ways.append(f"run `bench data get {dataset.name}`")
     if card.twin:
         ways.append(f"let the spec say `fallback: twin` to use the generated {card.twin!r} under its own name")
+    wanted = list(card.markers) if isinstance(card, ContentCard) else [BENCH_FILE, f"{dataset.name}.inter"]
+    missing = f"neither {' nor '.join(wanted)}" if len(wanted) > 1 else f"no {wanted[0]}"
     return DatasetUnavailableError(
-        f"dataset {dataset.name!r} is not here: neither {BENCH_FILE} nor {dataset.name}.inter lies in {folders}.",
+        f"dataset {dataset.name!r} is not here: {missing} lies in {folders}.",
         hint="; or ".join(ways) + ".",
     )

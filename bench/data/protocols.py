@@ -1,4 +1,4 @@
-"""Ranking protocols: how rows are split, what is masked, who is averaged. The name is part of a result's identity."""
+"""Protocols: how data is split, what is shown to a method, who is averaged. The name is part of a result's identity."""
 
 from __future__ import annotations
 
@@ -14,61 +14,92 @@ SplitRule = Literal["mmrec", "shipped"]
 
 
 @dataclass(frozen=True)
-class RankingProtocol:
-    """A full-ranking evaluation, complete enough to be repeated elsewhere.
+class ScoringProtocol:
+    """Rules of an evaluation, complete enough to be repeated elsewhere.
 
     Attributes:
         name: What specs, the store and tables call it. Any change of meaning needs a new name.
+        description: One sentence for tables and help.
+    """
+
+    name: str
+    description: str
+
+    @property
+    def short(self) -> str:
+        """The rules in a few words, for the titles of tables."""
+        return self.description.partition(";")[0]
+
+
+@dataclass(frozen=True)
+class RankingProtocol(ScoringProtocol):
+    """A full-ranking evaluation.
+
+    Attributes:
         split: `mmrec`: MMRec's random per-user rule (methods/recommendation.md section 0); labels that the card says
             were drawn by it are used and checked, otherwise the rule is drawn with `split_seed` from all rows.
             `shipped`: the labels published with the data, as they are.
         mask: What is left out of the candidates at test. Validation always masks the training rows only.
         split_seed: Seed of the redraw.
-        description: One sentence for tables and help.
         candidates: Which items are ranked.
         ties: How equal scores are ordered.
         averaging: Which users count.
     """
 
-    name: str
     split: SplitRule
     mask: Literal["train", "train+valid"]
     split_seed: int
-    description: str
     candidates: str = "all items, those without a training row included"
     ties: str = "lower item id first"
     averaging: str = "plain mean over users with a target; users without a training row are dropped"
 
+    @property
+    def short(self) -> str:
+        """What is masked and ranked."""
+        masked = "train" if self.mask == "train" else "train and validation"
+        return f"{masked} masked, all items ranked"
 
-PROTOCOLS: dict[str, RankingProtocol] = {
+
+PROTOCOLS: dict[str, ScoringProtocol] = {
     protocol.name: protocol
     for protocol in (
         RankingProtocol(
-            "mmrec-v1", "mmrec", "train", 999, "MMRec's random per-user 80/10/10 split; train masked, all items ranked"
+            "mmrec-v1",
+            "MMRec's random per-user 80/10/10 split; train masked, all items ranked",
+            split="mmrec",
+            mask="train",
+            split_seed=999,
         ),
         RankingProtocol(
             "mmrec-tv-v1",
-            "mmrec",
-            "train+valid",
-            999,
             "MMRec's random per-user 80/10/10 split; train and validation masked at test, all items ranked",
+            split="mmrec",
+            mask="train+valid",
+            split_seed=999,
         ),
         RankingProtocol(
-            "diffmm-v1", "shipped", "train", 0, "the split published with DiffMM; train masked, all items ranked"
+            "diffmm-v1",
+            "the split published with DiffMM; train masked, all items ranked",
+            split="shipped",
+            mask="train",
+            split_seed=0,
         ),
         RankingProtocol(
             "diffmm-tv-v1",
-            "shipped",
-            "train+valid",
-            0,
             "the split published with DiffMM; train and validation masked at test, all items ranked",
+            split="shipped",
+            mask="train+valid",
+            split_seed=0,
         ),
+        ScoringProtocol("official-v1", "the published split; validation part as the card says"),
+        ScoringProtocol("grouped-v1", "a seeded split by group, as the card says; no group is in two parts"),
+        ScoringProtocol("generated-v1", "parts drawn apart by the generator"),
     )
 }
 """Every protocol by name."""
 
 
-def resolve_protocol(card: DatasetCard, name: str | None) -> RankingProtocol:
+def resolve_protocol(card: DatasetCard, name: str | None) -> ScoringProtocol:
     """Returns the protocol called `name`, or the card's default.
 
     Raises:

@@ -11,16 +11,17 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ModalityKind = Literal["features", "neighbours"]
+ModalityKind = Literal["features", "neighbours", "images", "text", "clips"]
 
 
 class ModalityInfo(NamedTuple):
     """What is known of a modality without loading it."""
 
     kind: ModalityKind
-    """`features`: one raw vector per item. `neighbours`: only lists of similar items are published."""
+    """`features`: one raw vector per item. `neighbours`: only lists of similar items are published. `images`: pixels.
+    `text`: words. `clips`: vectors of the clips of a video, or of the regions of a still."""
     dim: int
-    """Width of the vectors methods receive."""
+    """Width of the vectors methods receive; side of images in pixels; words of a text's vocabulary."""
     derived: str | None
     """How the vectors were made when they are not the raw ones, e.g. `spectral64(neighbours)`; None for raw vectors."""
 

@@ -23,7 +23,16 @@ from bench.execution.local import LocalExecutor, Patience
 from bench.execution.outcomes import now, run_record, view_record
 from bench.execution.plan import STATE_WORDS
 from bench.execution.provenance import environment_record
-from bench.execution.results import BESIDE, LOCK, forget_result, jobs_folder, read_result, read_units
+from bench.execution.results import (
+    BESIDE,
+    LOCK,
+    forget_result,
+    jobs_folder,
+    keep_weights,
+    read_result,
+    read_samples,
+    read_units,
+)
 from bench.execution.slots import make_slots
 from bench.execution.work import EntryWork
 from bench.execution.worker import RUNNER
@@ -43,7 +52,7 @@ if TYPE_CHECKING:
     from bench.execution.slots import Slot
     from bench.execution.work import Assignment
     from bench.store import Store
-    from bench.store.records import CurvePoint
+    from bench.store.records import CurvePoint, SampleRecord
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,7 @@ class _Listener:
     def ended(self, job: Job, ended: Ended) -> None:
         self._work.ended(self._assignment, ended.outcome)
         if ended.outcome.status != "interrupted":
-            forget_result(self._driver.work_dir, job.id)
+            self._driver.tidy(job)
         self._driver.display.ended(
             self._slot, self._assignment.activity, ended.outcome.status, _summary(self._assignment, ended.outcome)
         )
@@ -245,6 +254,15 @@ class _Driver:
     def units(self, job: Job, outcome: Outcome) -> bytes | None:
         """See `Surroundings`."""
         return read_units(self.work_dir, job, outcome)
+
+    def samples(self, job: Job, outcome: Outcome) -> list[SampleRecord]:
+        """See `Surroundings`."""
+        return read_samples(self.work_dir, job, outcome)
+
+    def tidy(self, job: Job) -> None:
+        """Removes the folder of a job whose result is in the store; a run's weights are kept elsewhere."""
+        keep_weights(self.work_dir, job)
+        forget_result(self.work_dir, job.id)
 
     def report(self, cell: Cell, record: RunRecord) -> None:
         """See `Surroundings`."""
@@ -342,7 +360,7 @@ class _Driver:
                 executor.submit(assignment.job, _Listener(self, work, assignment))
             else:
                 work.adopt(assignment, left_behind)
-                forget_result(self.work_dir, assignment.job.id)
+                self.tidy(assignment.job)
                 summary = _summary(assignment, left_behind)
                 self.display.ended(None, assignment.activity, left_behind.status, f"{summary} (found finished)")
             return True

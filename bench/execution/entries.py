@@ -14,7 +14,7 @@ from bench.spec.fingerprint import CellIdentity, StudyIdentity, source_digest
 from bench.spec.space import domains_to_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from bench.data.dataset import Dataset
     from bench.data.types import ModalityInfo
@@ -179,13 +179,13 @@ class Entry:
 
 def method_classes(entry: MethodEntry) -> list[type[Method]]:
     """Returns the classes of a method entry, outermost first."""
-    return [METHODS.get(link.method) for link in _chain(entry)]
+    return [METHODS.get(link.method) for link in entry.chain]
 
 
 def resolve(entry: MethodEntry, spec: Spec, budget: Budget) -> dict[str, Any]:
     """Returns what an entry's method decides without any data: configuration, space, source digest, search settings."""
     classes = method_classes(entry)
-    configs = {link.method: cls.Config for link, cls in zip(_chain(entry), classes, strict=True)}
+    configs = {link.method: cls.Config for link, cls in zip(entry.chain, classes, strict=True)}
     config, space = resolve_method(entry, configs)
     searched = space if budget.trials > 0 else {}
     return {
@@ -224,12 +224,6 @@ def unfit(entry: MethodEntry, dataset: str, modalities: Mapping[str, ModalityInf
 def digests(pipelines: Mapping[str, Pipeline], dataset_digest: str) -> dict[str, str]:
     """Returns the digest of each view."""
     return {name: view_digest(pipeline, dataset_digest) for name, pipeline in pipelines.items()}
-
-
-def _chain(entry: MethodEntry | None) -> Iterator[MethodEntry]:
-    while entry is not None:
-        yield entry
-        entry = entry.wrap
 
 
 def _look_up(config: Mapping[str, Any], name: str) -> Any:

@@ -85,6 +85,8 @@ class Outcome(Record):
     """Message and truncated traceback."""
     units_path: str | None = None
     """Name, inside the job's folder, of the Arrow file with the per-unit test scores."""
+    samples_path: str | None = None
+    """Name, inside the job's folder, of the Arrow file with what people should be able to look at."""
     device: str = "cpu"
     notes: dict[str, Any] = Field(default_factory=dict)
     """Free facts worth storing with the run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bench.data.dataset import open_dataset
@@ -13,12 +13,12 @@ from bench.execution.entries import Entry, resolve, unfit, view_pipelines
 from bench.execution.outcomes import kept_trials
 from bench.execution.slots import detect_gpus, resolve_device
 from bench.methods.registry import METHODS
-from bench.spec.expand import expand
+from bench.spec.expand import WRAPPED, expand
 from bench.spec.fingerprint import explain_difference, fingerprint
 from bench.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bench.data.dataset import Dataset
     from bench.spec.expand import GridEntry
@@ -35,6 +35,8 @@ FINAL = ("done", "diverged")
 
 _SECONDS_PER_ROW = 2e-5
 _SECONDS_PER_SCORE = 5e-9
+_SECONDS_PER_EXAMPLE = 4e-3
+"""An image or a question, forth and back through a small network on one core."""
 _SECONDS_PER_CELL = 1e-8
 _START_SECONDS = 4.0
 _TYPICAL_EPOCHS = 60
@@ -222,7 +224,8 @@ def build_plan(
     gpu = bool(resolve_device(device, detect_gpus() if device != "cpu" else ()))
     expansion = expand(loaded.spec, budget=budget, gpu=gpu, only=only, seeds=seeds)
     warnings: dict[str, None] = {}
-    entries = tuple(_entry(grid, loaded, expansion.budget, progress, warnings) for grid in _distinct(expansion.grid))
+    made = (_entry(grid, loaded, expansion.budget, progress, warnings) for grid in _distinct(expansion.grid))
+    entries = _merged(made)
     cells = [_cell(entry, seed, store, fresh) for entry in entries for seed in expansion.budget.seeds]
     trials_stored: dict[str, int] = {}
     if store is not None and not fresh:
@@ -249,6 +252,20 @@ def _distinct(grid: Sequence[GridEntry]) -> Iterator[GridEntry]:
         if key not in seen:
             seen.add(key)
             yield entry
+
+
+def _merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Returns entries, those that ask for the same training once: a twin may stand in for several datasets.
+
+    The metrics of all of them are kept.
+    """
+    found: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        key = (entry.dataset, entry.study.fingerprint)
+        known = found.get(key)
+        metrics = entry.metrics if known is None else tuple(dict.fromkeys((*known.metrics, *entry.metrics)))
+        found[key] = replace(known or entry, metrics=metrics)
+    return tuple(found.values())
 
 
 def _entry(
@@ -342,6 +359,9 @@ def _estimate(entry: Entry, runs: int, trials: int, store: Store | None) -> Esti
     if entry.data is None:
         return Estimate(0.0, "guess")
     sizes = entry.data.sizes
+    if entry.task.family != "recommendation":
+        per_epoch = 0.0 if entry.closed_form else sizes["train"] * _SECONDS_PER_EXAMPLE
+        return Estimate(jobs * _START_SECONDS + epochs * per_epoch, "guess")
     scoring = sizes["users"] * sizes["items"] * _SECONDS_PER_SCORE
     if entry.closed_form:
         return Estimate(jobs * (_START_SECONDS + scoring), "guess")
@@ -351,18 +371,16 @@ def _estimate(entry: Entry, runs: int, trials: int, store: Store | None) -> Esti
 
 def _content_seconds(entry: Entry, data: Dataset) -> float:
     """Guesses what the products with the raw item vectors add to an epoch, where a method takes them up."""
-    method, layers = entry.method, 0
-    while method.wrap is not None:
-        method, layers = method.wrap, layers + 1
-    needs = METHODS.get(method.method).needs
+    chain = entry.method.chain
+    needs = METHODS.get(chain[-1].method).needs
     if not (needs.modalities or needs.at_least):
         return 0.0
     config = entry.config
-    while "wrapped" in config:
-        config = config["wrapped"]
+    while WRAPPED in config:
+        config = config[WRAPPED]
     batches = data.sizes["train"] / max(1, int(config.get("batch_size", data.sizes["train"])))
     cells = data.sizes["items"] * sum(info.dim for info in data.modalities.values())
-    return float(batches * cells * _SECONDS_PER_CELL * (1 + layers / 2))
+    return float(batches * cells * _SECONDS_PER_CELL * (1 + (len(chain) - 1) / 2))
 
 
 def _likely_epochs(entry: Entry, most: int) -> int:

@@ -6,6 +6,7 @@ result is whole. A driver that takes it over checks that it answers the same job
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -14,10 +15,12 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import polars as pl
 from pydantic import ValidationError
 
 from bench.data.paths import cache_root
 from bench.execution.jobs import Job, Outcome
+from bench.store.records import SampleRecord
 
 JOB = "job.sha256"
 LOCK = "driver.lock"
@@ -25,6 +28,7 @@ LOCK = "driver.lock"
 BESIDE = "beside-"
 """Begins the name of the folder of a second run at the same time."""
 RESULT = "result.json"
+WEIGHTS = "weights.safetensors"
 _NOT_THE_RESULT = {"timeout_s", "threads", "device"}
 
 
@@ -113,14 +117,57 @@ def read_result(work_dir: Path, job: Job) -> Outcome | None:
         return None
     if content.get("job_digest") != job_digest(job):
         return None
-    if outcome.units_path is not None and not (folder / outcome.units_path).is_file():
-        return None
-    return outcome
+    promised = [name for name in (outcome.units_path, outcome.samples_path) if name is not None]
+    return outcome if all((folder / name).is_file() for name in promised) else None
 
 
 def read_units(work_dir: Path, job: Job, outcome: Outcome) -> bytes | None:
     """Returns the Arrow file with a run's per-unit scores, or None when it has none."""
     return None if outcome.units_path is None else (work_dir / job.id / outcome.units_path).read_bytes()
+
+
+def read_samples(work_dir: Path, job: Job, outcome: Outcome) -> list[SampleRecord]:
+    """Returns what a run left for people to look at."""
+    if outcome.samples_path is None:
+        return []
+    frame = pl.read_ipc(work_dir / job.id / outcome.samples_path, memory_map=False)
+    return [
+        SampleRecord(
+            run=job.id,
+            number=number,
+            unit=row["name"],
+            prompt=row["prompt"],
+            media_type=row["media_type"],
+            data=row["data"],
+            notes=json.loads(row["notes"]),
+        )
+        for number, row in enumerate(frame.iter_rows(named=True))
+    ]
+
+
+def keep_weights(work_dir: Path, job: Job) -> None:
+    """Moves a stored run's best weights to where `bench sample` and `bench attribute` look; the oldest make room.
+
+    `$BENCH_KEEP_WEIGHTS_GB` bounds the space (5 by default; 0 keeps none). A cache that cannot be written keeps none.
+    """
+    source = work_dir / job.id / WEIGHTS
+    room = int(float(os.environ.get("BENCH_KEEP_WEIGHTS_GB") or 5) * 1e9)
+    if job.kind != "run" or not source.is_file() or source.stat().st_size > room:
+        return
+    target = weights_path(job.id)
+    with contextlib.suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(source, target)
+        kept = sorted(target.parent.glob("*.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in kept:
+            room -= path.stat().st_size
+            if room < 0:
+                path.unlink(missing_ok=True)
+
+
+def weights_path(fingerprint: str) -> Path:
+    """Returns where the best weights of a run lie on this machine, if they were kept."""
+    return cache_root() / "weights" / f"{fingerprint}.safetensors"
 
 
 def forget_result(work_dir: Path, job_id: str) -> None:

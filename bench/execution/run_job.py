@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import torch
 from bench.data.dataset import open_dataset
 from bench.errors import DataError
 from bench.execution.jobs import Job, Outcome
+from bench.execution.results import WEIGHTS
 from bench.graph.compile import compile_view
 from bench.graph.stages import parse_stage
 from bench.methods.base import Context
@@ -23,16 +25,16 @@ from bench.training.loop import Settings, train
 from bench.training.seeds import component_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bench.data.dataset import Dataset
     from bench.graph.view import View
     from bench.store.records import CurvePoint
-    from bench.tasks.base import Evaluation
+    from bench.tasks.base import Evaluation, Sample
 
 UNITS_FILE = "units.arrow"
-WEIGHTS_FILE = "weights.safetensors"
+SAMPLES_FILE = "samples.arrow"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
@@ -76,12 +78,15 @@ def run_job(job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool])
     trained = time.perf_counter()
 
     metrics: dict[str, float] = {}
-    n_units = 0
+    n_units, samples = 0, False
     if job.kind == "run":
         evaluation = task.evaluate(method, dataset, job.metrics)
         metrics, n_units = evaluation.values, len(evaluation.units)
         write_units(work_dir / UNITS_FILE, evaluation)
-        write_tensors(work_dir / WEIGHTS_FILE, method.state_dict(), {"job": job.id})
+        samples = bool(evaluation.samples)
+        if samples:
+            write_samples(work_dir / SAMPLES_FILE, evaluation.samples)
+        write_tensors(work_dir / WEIGHTS, method.state_dict(), {"job": job.id})
     ended = time.perf_counter()
     (work_dir / CHECKPOINT_FILE).unlink(missing_ok=True)
     return Outcome(
@@ -102,14 +107,26 @@ def run_job(job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool])
         },
         curve=result.curve,
         units_path=UNITS_FILE if metrics else None,
+        samples_path=SAMPLES_FILE if samples else None,
         device=str(device),
     )
 
 
 def write_units(path: Path, evaluation: Evaluation) -> None:
     """Writes per-unit test scores as a zstd-compressed Arrow IPC file, atomically: column `unit` and one per metric."""
+    _write_frame(path, pl.DataFrame({"unit": evaluation.units, **evaluation.scores}))
+
+
+def write_samples(path: Path, samples: Sequence[Sample]) -> None:
+    """Writes samples as an Arrow IPC file, atomically: a row each, columns as in `Sample`, notes as JSON text."""
+    rows = [sample._asdict() | {"notes": json.dumps(dict(sample.notes))} for sample in samples]
+    schema = {"name": pl.String, "media_type": pl.String, "data": pl.Binary, "prompt": pl.String, "notes": pl.String}
+    _write_frame(path, pl.DataFrame(rows, schema=schema))
+
+
+def _write_frame(path: Path, frame: pl.DataFrame) -> None:
     buffer = io.BytesIO()
-    pl.DataFrame({"unit": evaluation.units, **evaluation.scores}).write_ipc(buffer, compression="zstd")
+    frame.write_ipc(buffer, compression="zstd")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_bytes(buffer.getvalue())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.execution.plan import Cell
     from bench.search.study import Suggestion
     from bench.store import Store
-    from bench.store.records import CurvePoint, RunRecord, Status
+    from bench.store.records import CurvePoint, RunRecord, SampleRecord, Status
 
 
 class Assignment(NamedTuple):
@@ -44,6 +44,10 @@ class Surroundings(Protocol):
 
     def units(self, job: Job, outcome: Outcome) -> bytes | None:
         """Returns a run's per-unit scores."""
+        ...
+
+    def samples(self, job: Job, outcome: Outcome) -> list[SampleRecord]:
+        """Returns what a run left for people to look at."""
         ...
 
     def report(self, cell: Cell, record: RunRecord) -> None:
@@ -193,8 +197,10 @@ class EntryWork:
             study=self._study_id,
             compile_seconds=self._compile_seconds,
         )
-        units = unit_scores(cell, self._around.units(assignment.job, outcome) if outcome.status == "done" else None)
-        self._around.store.put_run(record, units, replace=self._around.fresh or "metrics" in cell.changed)
+        done = outcome.status == "done"
+        units = unit_scores(cell, self._around.units(assignment.job, outcome) if done else None)
+        samples = self._around.samples(assignment.job, outcome) if done else []
+        self._around.store.put_run(record, units, samples, replace=self._around.fresh or "metrics" in cell.changed)
         self._around.report(cell, record)
 
     def _give_up(self, status: Status, error: str) -> None:

@@ -1,14 +1,14 @@
 """The contract between a method and everything around it.
 
 A method is one file in `bench/methods/<family>/` that ends with `METHOD = TheClass`. It states its `Config`, the
-modalities it needs and the views it wants compiled, and overrides one of `fit`, `loss` (or, for alternating
-optimisers, `steps`).
+modalities it needs and the views it wants compiled, and overrides one of `fit` (closed forms), `loss` (gradients) and
+`steps` with `groups` (alternating optimisers). What a trained method answers is fixed by its task's base class.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from bench.spec.config import MethodConfig
 from bench.spec.space import Choices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.data.types import ModalityInfo, RecommendationData
+    from bench.data.types import ModalityInfo
     from bench.graph.stages import Stage
     from bench.graph.view import View
 
@@ -40,8 +40,22 @@ class GradientConfig(MethodConfig):
     """Training rows in a batch; the last batch of an epoch may be smaller."""
 
 
+class ScheduledConfig(GradientConfig):
+    """What deep networks on images, text and video can set besides."""
+
+    optimiser: Literal["adam", "adamw"] = "adam"
+    """`adam` adds weight_decay to the gradient, `adamw` shrinks the weights by it."""
+    schedule: Literal["exponential", "step", "cosine"] = "exponential"
+    """How the step size falls: lr_gamma^(epoch / lr_period); the same with whole steps (StepLR); or half a cosine over
+    the budget's epochs."""
+    warmup_epochs: int = 0
+    """Epochs in which the step size rises linearly to lr; 0 starts at lr."""
+    clip_norm: float | None = None
+    """Largest norm of the whole gradient; None does not clip."""
+
+
 class Needs(NamedTuple):
-    """Which item content a method cannot do without."""
+    """Which content of a dataset a method cannot do without."""
 
     modalities: frozenset[str] = frozenset()
     """Modalities that must be present by name."""
@@ -86,17 +100,33 @@ class Loss(NamedTuple):
     parts: Mapping[str, Tensor] = {}
 
 
+class Group(NamedTuple):
+    """Parameters that one optimiser of an alternating training owns.
+
+    Attributes:
+        parameters: What it changes.
+        lr: Adam's step size.
+        betas: Adam's decay rates; torch wants both as floats.
+        weight_decay: Adam's L2 weight decay.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """What a method is built from.
 
     Attributes:
-        data: Train and validation rows and item content.
+        data: All that training may see; its type is fixed by the task, e.g. `RecommendationData`.
         views: Compiled graphs by the names the method gave them in `views`.
         dtype: Floating type of parameters and features.
     """
 
-    data: RecommendationData
+    data: Any
     views: Mapping[str, View] = field(default_factory=dict)
     dtype: torch.dtype = torch.float32
 
@@ -115,8 +145,13 @@ class Method(nn.Module):
     Class attributes:
         Config: Defaults, bounds, search space and help, in one Pydantic class.
         tasks: Names of the tasks it can do.
-        needs: Item content it cannot do without.
+        needs: Content it cannot do without.
         adapter: Whether it wraps another method.
+        closed_form: Whether `fit` computes it once, in place of the loop.
+
+    Args:
+        config: A validated `Config`.
+        context: Data, views and floating type.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -125,10 +160,81 @@ class Method(nn.Module):
     adapter: ClassVar[bool] = False
     closed_form: ClassVar[bool] = False
 
+    def __init__(self, config: MethodConfig, context: Context) -> None:
+        super().__init__()
+        self.context = context
+
     @classmethod
     def views(cls, config: MethodConfig, modalities: Mapping[str, ModalityInfo]) -> dict[str, tuple[Stage, ...]]:
         """Returns the graphs the method wants, each as the stages that make it."""
         return {}
+
+    @property
+    def innermost(self) -> Method:
+        """The method itself, or for an adapter the one that is wrapped in the end."""
+        return self
+
+    def fit(self) -> None:
+        """Computes a closed form from `self.context.data`, once, in place of the loop; needs `closed_form = True`."""
+        raise TypeError(f"{type(self).__name__} sets closed_form and must override fit")
+
+    def loss(self, batch: Any) -> Loss:
+        """Returns the training loss of a batch."""
+        raise TypeError(f"{type(self).__name__} must override loss (or steps, or fit with closed_form = True)")
+
+    def groups(self) -> Mapping[str, Group]:
+        """Returns the optimisers of an alternating training by name; empty for one optimiser over everything."""
+        return {}
+
+    def steps(self, batch: Any) -> Iterator[tuple[str, Loss]]:
+        """Yields (name of a group, loss) pairs, one optimiser step each.
+
+        The loop clears the group's gradients, differentiates the loss and steps before it asks for the next pair, so
+        code after a `yield` sees the changed weights. The default is one step of `loss`.
+        """
+        yield "", self.loss(batch)
+
+    def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
+        """Called before each epoch (from 1), on the method's own random stream (graph sampling)."""
+
+    def begin_scoring(self) -> None:
+        """Called once, in eval mode without gradients, before a series of scoring calls: compute what they share."""
+
+
+class Adapter(Method):
+    """A method that changes another one from the inside; shown as `adapter[wrapped]`.
+
+    Args:
+        config: The adapter's own validated `Config`; the wrapped method keeps its own.
+        context: Data, views and floating type.
+        wrapped: The method to wrap, freshly built: an adapter draws its own parameters after it, so that a switched-off
+            adapter leaves the wrapped method bit for bit.
+    """
+
+    adapter: ClassVar[bool] = True
+
+    def __init__(self, config: MethodConfig, context: Context, wrapped: Any) -> None:
+        super().__init__(config, context)
+        self.wrapped = wrapped
+
+    @classmethod
+    def compatible(cls, method: type[Method]) -> str | None:
+        """Returns why `method` cannot be wrapped, or None when it can."""
+        return None
+
+    @property
+    def innermost(self) -> Method:
+        """The method that is wrapped in the end."""
+        inner: Method = self.wrapped.innermost
+        return inner
+
+    def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
+        """Passes the call on."""
+        self.wrapped.begin_epoch(epoch, generator)
+
+    def begin_scoring(self) -> None:
+        """Passes the call on."""
+        self.wrapped.begin_scoring()
 
 
 class Recommender(Method):
@@ -138,30 +244,15 @@ class Recommender(Method):
 
     Args:
         config: A validated `Config`.
-        context: Data, views and floating type.
+        context: `RecommendationData`, views and floating type.
     """
 
     tasks: ClassVar[frozenset[str]] = frozenset({"recommendation"})
 
     def __init__(self, config: MethodConfig, context: Context) -> None:
-        super().__init__()
-        self.context = context
-        self.n_users = context.data.n_users
-        self.n_items = context.data.n_items
-
-    def fit(self) -> None:
-        """Computes a closed form from `self.context.data`, once, in place of the loop; needs `closed_form = True`."""
-        raise TypeError(f"{type(self).__name__} sets closed_form and must override fit")
-
-    def loss(self, batch: PairBatch) -> Loss:
-        """Returns the training loss of a batch."""
-        raise TypeError(f"{type(self).__name__} must override loss (or fit, with closed_form = True)")
-
-    def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
-        """Called before each epoch (from 1), on the method's own random stream (graph sampling)."""
-
-    def begin_scoring(self) -> None:
-        """Called once, in eval mode without gradients, before a series of `score` calls: compute what they share."""
+        super().__init__(config, context)
+        self.n_users: int = context.data.n_users
+        self.n_items: int = context.data.n_items
 
     def score(self, users: Tensor) -> Tensor:
         """Scores all items for some users.
@@ -175,35 +266,10 @@ class Recommender(Method):
         raise TypeError(f"{type(self).__name__} must override score")
 
 
-class RecommenderAdapter(Recommender):
-    """A method that changes another one from the inside; shown as `adapter[wrapped]`.
-
-    Args:
-        config: The adapter's own validated `Config`; the wrapped method keeps its own.
-        context: Data, views and floating type.
-        wrapped: The method to wrap, freshly built: an adapter draws its own parameters after it, so that a switched-off
-            adapter leaves the wrapped method bit for bit.
-    """
-
-    adapter: ClassVar[bool] = True
-
-    def __init__(self, config: MethodConfig, context: Context, wrapped: Recommender) -> None:
-        super().__init__(config, context)
-        self.wrapped = wrapped
-
-    @classmethod
-    def compatible(cls, method: type[Method]) -> str | None:
-        """Returns why `method` cannot be wrapped, or None when it can."""
-        return None
-
-    def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
-        """Passes the call on."""
-        self.wrapped.begin_epoch(epoch, generator)
-
-    def begin_scoring(self) -> None:
-        """Passes the call on."""
-        self.wrapped.begin_scoring()
+class RecommenderAdapter(Adapter, Recommender):
+    """An adapter around a `Recommender`."""
 
     def score(self, users: Tensor) -> Tensor:
         """Returns the wrapped method's (n, items) scores."""
-        return self.wrapped.score(users)
+        scores: Tensor = self.wrapped.score(users)
+        return scores

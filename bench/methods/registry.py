@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from bench.methods.base import Method
 
 METHODS: Registry[type[Method]] = Registry(
-    "method", group="bench.methods", packages=("bench.methods.recommendation",), attribute="METHOD"
+    "method", group="bench.methods", packages=(
+        "bench.methods.recommendation",
+        "bench.methods.classification",
+        "bench.methods.vqa",
+    ), attribute="METHOD"
 )
 
 

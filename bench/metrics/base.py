@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -42,17 +42,33 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class RankingMetric:
-    """A family of ranking metrics with a cut-off, such as recall@K.
+class MetricFamily:
+    """Metrics that share a definition and differ in a parameter.
 
     Attributes:
-        name: The part before the `@`.
+        name: The part before `@` or `[`.
         summary: What it measures, for `bench metrics`.
-        compute: From where the targets landed and the cut-off K to (users,) float64 values.
+        form: How it is written, e.g. `recall@K`, `top1` or `accuracy[TYPE]`; by default the name alone.
         direction: Which way is better.
     """
 
     name: str
     summary: str
+    form: str = field(default="", kw_only=True)
+    direction: Direction = field(default="maximize", kw_only=True)
+
+
+@dataclass(frozen=True)
+class RankingMetric(MetricFamily):
+    """A family of ranking metrics with a cut-off, such as recall@K.
+
+    Attributes:
+        compute: From where the targets landed and the cut-off K to (users,) float64 values.
+    """
+
     compute: Callable[[Hits, int], np.ndarray]
-    direction: Direction = "maximize"
+
+
+def family_name(metric: str) -> str:
+    """Returns the part of a metric's name before `@` or `[`: `recall@20` and `top1[viewpoint]` give recall and top1."""
+    return metric.partition("[")[0].partition("@")[0]

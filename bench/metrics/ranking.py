@@ -35,10 +35,11 @@ def parse(name: str) -> Metric:
     """
     match = _PATTERN.fullmatch(name)
     family_name = match.group(1) if match else name.partition("@")[0]
-    if family_name not in METRICS:
+    known = [family for family, metric in METRICS.items() if isinstance(metric, RankingMetric)]
+    if family_name not in known:
         raise UserError(
-            f"unknown metric {name!r}.{did_you_mean(family_name, METRICS.names())}",
-            hint=f"Known: {', '.join(f'{known}@K' for known in METRICS)}, with K a cut-off such as 20.",
+            f"unknown metric {name!r}.{did_you_mean(family_name, known)}",
+            hint=f"Known: {', '.join(f'{family}@K' for family in known)}, with K a cut-off such as 20.",
         )
     if match is None:
         raise UserError(
@@ -71,7 +72,9 @@ def ranking_metrics(
     values: dict[str, np.ndarray] = {}
     for name in metrics:
         family, _, cutoff = parse(name).name.partition("@")
-        values[name] = METRICS.get(family).compute(hits, int(cutoff))
+        metric = METRICS.get(family)
+        if isinstance(metric, RankingMetric):
+            values[name] = metric.compute(hits, int(cutoff))
     return values
 
 
@@ -118,9 +121,11 @@ def _mrr(hits: Hits, cutoff: int) -> np.ndarray:
     return _sum(hits, cutoff, np.where(hits.places == 1, 1.0 / hits.ranks, 0.0))
 
 
-RECALL = RankingMetric("recall", "share of the user's held-out items among the first K", _recall)
-PRECISION = RankingMetric("precision", "share of the first K that are held-out items", _precision)
-NDCG = RankingMetric("ndcg", "discounted gain of the first K over the best possible one", _ndcg)
-MAP = RankingMetric("map", "mean precision at the hits among the first K, over min(K, held-out items)", _map)
-HIT = RankingMetric("hit", "1 when any held-out item is among the first K, else 0", _hit)
-MRR = RankingMetric("mrr", "reciprocal rank of the first hit among the first K, else 0", _mrr)
+RECALL = RankingMetric("recall", "share of the user's held-out items among the first K", _recall, form="recall@K")
+PRECISION = RankingMetric("precision", "share of the first K that are held-out items", _precision, form="precision@K")
+NDCG = RankingMetric("ndcg", "discounted gain of the first K over the best possible one", _ndcg, form="ndcg@K")
+MAP = RankingMetric(
+    "map", "mean precision at the hits among the first K, over min(K, held-out items)", _map, form="map@K"
+)
+HIT = RankingMetric("hit", "1 when any held-out item is among the first K, else 0", _hit, form="hit@K")
+MRR = RankingMetric("mrr", "reciprocal rank of the first hit among the first K, else 0", _mrr, form="mrr@K")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from bench.registry import Registry
 
 if TYPE_CHECKING:
-    from bench.metrics.base import RankingMetric
+    from bench.metrics.base import MetricFamily
 
-METRICS: Registry[RankingMetric] = Registry("metric", group="bench.metrics")
+METRICS: Registry[MetricFamily] = Registry("metric", group="bench.metrics")
 for _name in ("recall", "precision", "ndcg", "map", "hit", "mrr"):
     METRICS.register(_name, f"bench.metrics.ranking:{_name.upper()}")

@@ -152,6 +152,11 @@ class MethodEntry(_MethodFields):
         """The name in tables: `mgcn`, `befa[mgcn]`."""
         return self.method if self.wrap is None else f"{self.method}[{self.wrap.label}]"
 
+    @property
+    def chain(self) -> tuple[MethodEntry, ...]:
+        """The entry and what it wraps, outermost first."""
+        return (self,) if self.wrap is None else (self, *self.wrap.chain)
+
 
 def _wrap_form(raw: object) -> str:
     return "nothing" if raw is None else "all" if raw == "all" else "list"

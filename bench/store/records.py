@@ -194,6 +194,24 @@ class UnitScores(Record):
     """Arrow IPC (zstd): column `unit` (int64 or string) and one float64 column per metric; see `bench.store.codec`."""
 
 
+class SampleRecord(Record):
+    """Something a run left for people to look at: a picture, a table, reasoning weights."""
+
+    run: str
+    """Fingerprint of the run."""
+    number: int = Field(ge=0)
+    """Its place among the run's samples."""
+    unit: str
+    """What it is about: a unit, or "confusion matrix"."""
+    prompt: str | None = None
+    """The text it answers."""
+    media_type: str
+    """`image/png`, `application/json`, …"""
+    data: bytes
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """Worth showing beside it; `kind` names what it is."""
+
+
 def is_current(run: RunRecord, current_method_digest: str | None) -> bool:
     """Returns whether a run was made by the method's present source.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from bench.store.records import (
     ExperimentRecord,
     Record,
     RunRecord,
+    SampleRecord,
     StudyRecord,
     TrialRecord,
     UnitScores,
@@ -122,8 +124,15 @@ class Store:
             row = _upsert(connection, Trial, {"study": record.study, "number": record.number}, record)
             _put_curve(connection, Curve.trial_id, row, record.curve)
 
-    def put_run(self, record: RunRecord, units: UnitScores | None = None, *, replace: bool = False) -> bool:
-        """Stores a run with its metrics, curve and unit scores, in one transaction.
+    def put_run(
+        self,
+        record: RunRecord,
+        units: UnitScores | None = None,
+        samples: Sequence[SampleRecord] = (),
+        *,
+        replace: bool = False,
+    ) -> bool:
+        """Stores a run with its metrics, curve, unit scores and samples, in one transaction.
 
         A stored run of the same fingerprint is replaced, unless it is `done`: that one gives way only to
         `replace=True`. The study, environment and experiment it names must be there.
@@ -156,6 +165,10 @@ class Store:
             if units is not None:
                 blob = {"run_id": row, "units": codec.decode_units(units.arrow).height, "arrow": units.arrow}
                 connection.execute(sa.insert(UnitScore).values(blob))
+            if samples:
+                now = datetime.now(timezone.utc)
+                rows = [sample.model_dump(exclude={"run"}) | {"run_id": row, "created": now} for sample in samples]
+                connection.execute(sa.insert(Sample), rows)
         return True
 
     def _status(self, fingerprint: str) -> str | None:
@@ -216,6 +229,18 @@ class Store:
         with self._database.begin() as connection:
             blob = connection.execute(query).scalar()
         return None if blob is None else codec.decode_units(blob)
+
+    def samples(self, fingerprint: str) -> list[SampleRecord]:
+        """Returns what a run left for people to look at, in its order."""
+        query = (
+            sa.select(Sample.__table__)
+            .join(Run, Run.id == Sample.run_id)
+            .where(Run.fingerprint == fingerprint)
+            .order_by(Sample.number)
+        )
+        with self._database.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [_record(SampleRecord, row, run=fingerprint) for row in rows]
 
     # Reading many.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,22 +17,52 @@ if TYPE_CHECKING:
     from bench.metrics.base import Metric
 
 
+class Sample(NamedTuple):
+    """Something a run leaves for people to look at: a picture, a table, reasoning weights.
+
+    Attributes:
+        name: What it is about (a unit, or "confusion matrix"); distinct within a run.
+        media_type: `image/png`, `application/json`, `text/plain`, …
+        data: The content.
+        prompt: The text it answers, where there is one.
+        notes: Plain JSON values worth showing beside it; `kind` names what it is.
+    """
+
+    name: str
+    media_type: str
+    data: bytes
+    prompt: str | None = None
+    notes: Mapping[str, Any] = {}
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """The outcome of the one look at the test split.
 
     Attributes:
         units: (n,) ids of what the metrics are averaged over.
-        scores: Metric name to (n,) float64 values, unrounded.
+        scores: Metric name to (n,) float64 values, unrounded; NaN where a unit is none of the metric's (another
+            question type, another test condition).
+        totals: Metrics of the whole split that are no mean over units (macro-F1, Fréchet distance).
+        samples: What people should be able to look at.
     """
 
     units: np.ndarray
     scores: Mapping[str, np.ndarray]
+    totals: Mapping[str, float] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
 
     @property
     def values(self) -> dict[str, float]:
-        """Metric name to its mean over units."""
-        return {name: float(np.mean(scores)) for name, scores in self.scores.items()}
+        """Metric name to its mean over its units, or to its total; NaN for a metric without units."""
+        means = {name: mean_of(scores) for name, scores in self.scores.items()}
+        return means | {name: float(value) for name, value in self.totals.items()}
+
+
+def mean_of(scores: np.ndarray) -> float:
+    """Returns the mean over the units that are the metric's; NaN when there are none."""
+    known = scores[~np.isnan(scores)]
+    return float(np.mean(known)) if known.size else float("nan")
 
 
 class Batches(Protocol):

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bench.errors import DeviceError
-from bench.methods.base import Context, GradientConfig, Recommender, RecommenderAdapter
+from bench.methods.base import Adapter, GradientConfig
 from bench.methods.registry import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bench.methods.base import Context, Method
+
 DTYPES = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 """Precision to the type of parameters; everything else keeps float32 parameters."""
 
 
-def build_method(method: Mapping[str, Any], config: Mapping[str, Any], context: Context) -> Recommender:
+def build_method(method: Mapping[str, Any], config: Mapping[str, Any], context: Context) -> Method:
     """Builds a method, and what it wraps, on the CPU.
 
     Args:
@@ -31,30 +33,19 @@ def build_method(method: Mapping[str, Any], config: Mapping[str, Any], context: 
     cls = METHODS.get(method["method"])
     own = {key: value for key, value in config.items() if key != "wrapped"}
     validated = cls.Config.model_validate(own)
-    if issubclass(cls, RecommenderAdapter):
+    if issubclass(cls, Adapter):
         wrapped = build_method(method["wrap"], config["wrapped"], context)
         return cls(validated, context, wrapped)
-    if not issubclass(cls, Recommender):
-        raise TypeError(f"method {method['method']!r} is a {cls.__name__}, which no task here can train")
     return cls(validated, context)
 
 
-def gradient_config(method: Recommender) -> GradientConfig:
+def gradient_config(method: Method) -> GradientConfig:
     """Returns the step size, schedule and batch size of a method; an adapter is trained with those of what it wraps."""
-    inner = method
-    while isinstance(inner, RecommenderAdapter):
-        inner = inner.wrapped
+    inner = method.innermost
     config = getattr(inner, "config", None)
     if not isinstance(config, GradientConfig):
         raise TypeError(f"{type(inner).__name__}.config must be a GradientConfig to be trained by gradients")
     return config
-
-
-def is_closed_form(method: Recommender) -> bool:
-    """Whether a method is fitted once instead of trained."""
-    while isinstance(method, RecommenderAdapter):
-        method = method.wrapped
-    return method.closed_form
 
 
 def resolve_device(name: str) -> torch.device:

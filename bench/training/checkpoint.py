@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-FORMAT = "bench-checkpoint-1"
+FORMAT = "bench-checkpoint-2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +25,16 @@ class TrainingState:
     Attributes:
         weights: Current weights, by name.
         best_weights: Weights of the best epoch, by name.
-        optimizer: `state_dict` of the optimiser.
-        schedule: `state_dict` of the step-size schedule (plain values).
+        optimizers: `state_dict` of each optimiser, by group.
+        schedules: `state_dict` of each step-size schedule (plain values), by group.
         streams: States of the random streams.
         progress: Epochs, best value, curve; plain values.
     """
 
     weights: dict[str, Tensor]
     best_weights: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    schedule: dict[str, Any]
+    optimizers: dict[str, dict[str, Any]]
+    schedules: dict[str, dict[str, Any]]
     streams: dict[str, Tensor]
     progress: dict[str, Any]
 
@@ -57,12 +57,13 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
     tensors = {f"weights/{name}": tensor for name, tensor in state.weights.items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
     tensors |= {f"streams/{name}": tensor for name, tensor in state.streams.items()}
-    for index, slots in state.optimizer["state"].items():
-        tensors |= {f"optimizer/{index}/{slot}": tensor for slot, tensor in slots.items()}
+    for group, optimizer in state.optimizers.items():
+        for index, slots in optimizer["state"].items():
+            tensors |= {f"optimizer/{group}/{index}/{slot}": tensor for slot, tensor in slots.items()}
     header = {
         "format": FORMAT,
-        "groups": json.dumps(_plain_groups(state.optimizer["param_groups"])),
-        "schedule": json.dumps({key: value for key, value in state.schedule.items() if key != "lr_lambdas"}),
+        "groups": json.dumps({name: _plain_groups(one["param_groups"]) for name, one in state.optimizers.items()}),
+        "schedules": json.dumps(state.schedules),
         "progress": json.dumps(state.progress),
     }
     write_tensors(path, tensors, header)
@@ -83,15 +84,18 @@ def load_checkpoint(path: Path) -> TrainingState | None:
                 parts[part][rest] = file.get_tensor(name)
     except (SafetensorError, OSError, KeyError):
         return None
-    slots: dict[int, dict[str, Tensor]] = {}
+    slots: dict[str, dict[int, dict[str, Tensor]]] = {}
     for name, tensor in parts["optimizer"].items():
-        index, _, slot = name.partition("/")
-        slots.setdefault(int(index), {})[slot] = tensor
+        group, index, slot = name.rsplit("/", 2)
+        slots.setdefault(group, {}).setdefault(int(index), {})[slot] = tensor
     return TrainingState(
         weights=parts["weights"],
         best_weights=parts["best"],
-        optimizer={"state": slots, "param_groups": json.loads(header["groups"])},
-        schedule={**json.loads(header["schedule"]), "lr_lambdas": [None]},
+        optimizers={
+            group: {"state": slots.get(group, {}), "param_groups": settings}
+            for group, settings in json.loads(header["groups"]).items()
+        },
+        schedules=json.loads(header["schedules"]),
         streams=parts["streams"],
         progress=json.loads(header["progress"]),
     )

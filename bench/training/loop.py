@@ -11,17 +11,16 @@ from lightning_fabric import Fabric
 
 from bench.errors import DivergedError
 from bench.store.records import CurvePoint
-from bench.training.build import gradient_config, is_closed_form
+from bench.training.build import gradient_config
 from bench.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from bench.training.optimise import Optimisers
 from bench.training.seeds import component_seed, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from torch.optim import Optimizer
-
-    from bench.methods.base import Loss, Recommender
+    from bench.methods.base import Method
     from bench.tasks.base import Batches, Task
 
 
@@ -77,7 +76,7 @@ class TrainResult:
 
 
 def train(
-    method: Recommender,
+    method: Method,
     data: object,
     task: Task,
     settings: Settings,
@@ -98,13 +97,13 @@ def train(
     Raises:
         DivergedError: A loss or a score is not finite; names the epoch.
     """
-    if is_closed_form(method):
+    if method.innermost.closed_form:
         return _fit(method, data, task, settings, on_epoch)
     return _Loop(method, data, task, settings, device).run(on_epoch)
 
 
 def _fit(
-    method: Recommender, data: object, task: Task, settings: Settings, on_epoch: Callable[[CurvePoint], bool]
+    method: Method, data: object, task: Task, settings: Settings, on_epoch: Callable[[CurvePoint], bool]
 ) -> TrainResult:
     begun = time.perf_counter()
     method.fit()
@@ -119,22 +118,14 @@ def _fit(
 class _Loop:
     """State of one training; `run` is the loop."""
 
-    def __init__(self, method: Recommender, data: object, task: Task, settings: Settings, device: torch.device) -> None:
+    def __init__(self, method: Method, data: object, task: Task, settings: Settings, device: torch.device) -> None:
         self.method, self.data, self.task, self.settings = method, data, task, settings
         config = gradient_config(method)
         accelerator = "cuda" if device.type == "cuda" else "cpu"
         devices: list[int] | int = [device.index or 0] if device.type == "cuda" else 1
         precision = cast("Any", settings.precision)
         self.fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
-        trainable = [parameter for parameter in method.parameters() if parameter.requires_grad]
-        # The fused kernel makes one pass over each parameter; the default makes about ten, each with a temporary of
-        # its size.
-        adam = torch.optim.Adam(trainable, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            adam, lambda epoch: float(config.lr_gamma ** (epoch / config.lr_period))
-        )
-        self.adam = adam
-        self.optimizer = cast("Optimizer", self.fabric.setup_optimizers(adam))
+        self.optimisers = Optimisers(method, config, settings.epochs, self.fabric)
         self.batch_stream = stream(settings.seed, "batches")
         self.method_stream = stream(settings.seed, "method")
         torch.manual_seed(component_seed(settings.seed, "global"))
@@ -193,15 +184,19 @@ class _Loop:
         sums: dict[str, torch.Tensor] = {}
         count = 0
         for batch in self.batches.epoch():
-            self.optimizer.zero_grad()
-            with self.fabric.autocast():
-                loss: Loss = self.method.loss(batch)  # type: ignore[arg-type]
-            self.fabric.backward(loss.total)
-            self.optimizer.step()
             count += 1
-            for name, part in (("loss", loss.total), *((f"loss/{key}", value) for key, value in loss.parts.items())):
-                sums[name] = sums[name] + part.detach() if name in sums else part.detach().clone()
-        self.schedule.step()
+            steps = self.method.steps(batch)
+            while True:
+                with self.fabric.autocast():
+                    step = next(steps, None)
+                if step is None:
+                    break
+                group, loss = step
+                self.optimisers.step(group, loss.total)
+                name = f"loss/{group}" if group else "loss"
+                for key, part in ((name, loss.total), *((f"{name}/{key}", value) for key, value in loss.parts.items())):
+                    sums[key] = sums[key] + part.detach() if key in sums else part.detach().clone()
+        self.optimisers.end_epoch()
         means = {name: float(total) / count for name, total in sums.items()}
         if not all(torch.isfinite(torch.tensor(value)) for value in means.values()):
             wrong = ", ".join(f"{name} = {value}" for name, value in means.items())
@@ -224,8 +219,8 @@ class _Loop:
         return TrainingState(
             weights=self.method.state_dict(),
             best_weights=self.best_weights,
-            optimizer=self.adam.state_dict(),
-            schedule=self.schedule.state_dict(),
+            optimizers=self.optimisers.state(),
+            schedules=self.optimisers.schedules(),
             streams={
                 "batches": self.batch_stream.get_state(),
                 "method": self.method_stream.get_state(),
@@ -250,8 +245,7 @@ class _Loop:
             return 1
         self.method.load_state_dict(state.weights)
         self.best_weights = {name: tensor.to(self.fabric.device) for name, tensor in state.best_weights.items()}
-        self.adam.load_state_dict(state.optimizer)
-        self.schedule.load_state_dict(state.schedule)
+        self.optimisers.load(state.optimizers, state.schedules)
         self.batch_stream.set_state(state.streams["batches"])
         self.method_stream.set_state(state.streams["method"])
         torch.set_rng_state(state.streams["global"])

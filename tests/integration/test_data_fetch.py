@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from bench.data.card import DataFile, DatasetCard, Sizes
+from bench.data.card import DataFile, InteractionCard, Sizes
 from bench.data.dataset import fetch_dataset, open_dataset
 from bench.data.registry import DATASETS
 from bench.errors import DataError, DownloadError, UserError
@@ -93,7 +93,7 @@ def publish(hub: Hub, table: bytes, fresh_cache: Path) -> Iterator[Callable[...,
     def add(*, sha256: str | None = hashlib.sha256(table).hexdigest(), url: str = f"{hub.url}/table") -> Path:
         DATASETS.remove("hubbed")
         file = DataFile(path="interactions.parquet", sha256=sha256, url=url)
-        card = DatasetCard(
+        card = InteractionCard(
             name="hubbed",
             title="x",
             family="recommendation",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from bench.data.card import DatasetCard, ModalityCard, Sizes
+from bench.data.card import InteractionCard, ModalityCard, Sizes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 USERS, ITEMS = 12, 20
 
 
-def tiny_card(**changes: Any) -> DatasetCard:
+def tiny_card(**changes: Any) -> InteractionCard:
     fields: dict[str, Any] = {
         "name": "tiny",
         "title": "Tiny",
@@ -35,7 +35,7 @@ def tiny_card(**changes: Any) -> DatasetCard:
         },
         "mmrec_labels": ("mmrec",),
     }
-    return DatasetCard(**{**fields, **changes})
+    return InteractionCard(**{**fields, **changes})
 
 
 def tiny_rows() -> tuple[np.ndarray, np.ndarray]:

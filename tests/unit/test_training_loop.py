@@ -6,34 +6,31 @@ import pytest
 import torch
 
 from bench.errors import DeviceError, DivergedError
-from bench.methods.base import GradientConfig, Loss
+from bench.methods.base import Context, GradientConfig, Group, Loss, Method, ScheduledConfig
 from bench.spec.fingerprint import FINGERPRINT_VERSION
 from bench.tasks.recommendation import TASK
 from bench.testing.recommendation import build, default_config, fit, small_world
 from bench.training.build import resolve_device
 from bench.training.loop import Settings, train
+from bench.training.optimise import step_size_factor
 from bench.training.seeds import component_seed
 
 CPU = torch.device("cpu")
 CURVE = Path(__file__).parents[1] / "assets" / "curves" / f"lightgcn_v{FINGERPRINT_VERSION}.json"
 
 
-class Counter(torch.nn.Module):
+class Counter(Method):
     """A method whose one weight grows by about lr each step."""
 
-    closed_form = False
-
     def __init__(self, lr: float = 0.1, bad_from: int | None = None) -> None:
-        super().__init__()
+        super().__init__(GradientConfig(lr=lr), Context(None))
         self.config = GradientConfig(lr=lr)
         self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.steps, self.bad_from = 0, bad_from
-
-    def begin_epoch(self, epoch, generator): ...
+        self.taken, self.bad_from = 0, bad_from
 
     def loss(self, batch):
-        self.steps += 1
-        bad = self.bad_from is not None and self.steps >= self.bad_from
+        self.taken += 1
+        bad = self.bad_from is not None and self.taken >= self.bad_from
         return Loss(-self.weight.sum() * (float("nan") if bad else 1.0))
 
 
@@ -160,3 +157,94 @@ def test_the_loop_still_computes_what_its_version_says():
 def test_an_unknown_device_is_a_user_error(name):
     with pytest.raises(DeviceError, match="device"):
         resolve_device(name)
+
+
+class Duel(Method):
+    """Two weights trained in turn: `b` follows what `a` has become within the same batch."""
+
+    def __init__(self) -> None:
+        super().__init__(GradientConfig(), Context(None))
+        self.config = GradientConfig()
+        self.a = torch.nn.Parameter(torch.zeros(1))
+        self.b = torch.nn.Parameter(torch.zeros(1))
+        self.seen = []
+
+    def groups(self):
+        return {"a": Group([self.a], lr=0.1, betas=(0.0, 0.9)), "b": Group([self.b], lr=0.01)}
+
+    def steps(self, batch):
+        yield "a", Loss((self.a - 1).square().sum(), {"part": self.a.sum()})
+        self.seen.append(self.a.item())
+        yield "b", Loss((self.b - self.a).square().sum())
+
+
+def test_alternating_optimisers_each_change_their_own_group_and_see_what_the_other_did():
+    method = Duel()
+    result = train(method, None, Scripted([0.1]), settings(epochs=1), device=CPU)
+    assert method.seen == [pytest.approx(0.1)]
+    assert float(method.b) == pytest.approx(0.01)
+    assert {"loss/a", "loss/a/part", "loss/b"} <= set(result.curve[0].values)
+
+
+def test_an_alternating_training_resumes_with_both_optimisers(tmp_path):
+    whole = Duel()
+    train(whole, None, Scripted([0.1, 0.2, 0.3, 0.4]), settings(epochs=4), device=CPU)
+    path = tmp_path / "c.safetensors"
+
+    class KilledError(Exception):
+        pass
+
+    def die(point):
+        if point.epoch == 3:
+            raise KilledError
+        return True
+
+    saving = settings(epochs=4, checkpoint=path, checkpoint_every_s=0.0)
+    with pytest.raises(KilledError):
+        train(Duel(), None, Scripted([0.1, 0.2, 0.3, 0.4]), saving, device=CPU, on_epoch=die)
+    rest = Duel()
+    train(rest, None, Scripted([0.3, 0.4]), saving, device=CPU)
+    assert torch.equal(rest.a, whole.a)
+    assert torch.equal(rest.b, whole.b)
+
+
+def test_a_step_for_a_group_that_does_not_exist_is_the_methods_error():
+    class Lost(Duel):
+        def steps(self, batch):
+            yield "c", Loss(self.a.sum())
+
+    with pytest.raises(TypeError, match=r"names the group 'c'; groups: \['a', 'b'\]"):
+        train(Lost(), None, Scripted([0.1]), settings(epochs=1), device=CPU)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (GradientConfig(lr_gamma=0.5, lr_period=10), [1.0, 0.5**0.1, 0.5]),
+        (ScheduledConfig(schedule="step", lr_gamma=0.5, lr_period=10), [1.0, 1.0, 0.5]),
+        (ScheduledConfig(schedule="cosine"), [1.0, 0.5 * (1 + np.cos(np.pi / 20)), 0.5]),
+        (ScheduledConfig(warmup_epochs=3), [0.25, 0.5, 1.0]),
+    ],
+)
+def test_every_kind_of_schedule_is_what_its_help_says(config, expected):
+    factor = step_size_factor(config, epochs=20)
+    assert [factor(epoch) for epoch in (0, 1, 10)] == pytest.approx(expected)
+
+
+def test_clipping_bounds_the_gradient_that_adam_sees():
+    class Steep(Counter):
+        def __init__(self, clip):
+            super().__init__()
+            self.config = ScheduledConfig(lr=0.1, clip_norm=clip)
+            self.norms = []
+
+        def loss(self, batch):
+            if self.weight.grad is not None:
+                self.norms.append(float(self.weight.grad.norm()))
+            return Loss(1000 * self.weight.sum())
+
+    clipped, free = Steep(12.0), Steep(None)
+    for method in (clipped, free):
+        train(method, None, Scripted([0.1, 0.2]), settings(epochs=2), device=CPU)
+    assert clipped.norms == [pytest.approx(12.0)]
+    assert free.norms == [1000.0]

@@ -1,1 +1,1 @@
-"""One module per dataset, each ending with `CARD = DatasetCard(...)`."""
+"""One module per dataset, each ending with `CARD = …`: an `InteractionCard` or a `ContentCard`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.data.card import DataFile, DatasetCard, Sizes
+from bench.data.card import DataFile, InteractionCard, Sizes
 from bench.data.cards._amazon import CITATION, LICENCE, amazon_modalities
 
-CARD = DatasetCard(
+CARD = InteractionCard(
     name="baby",
     title="Amazon Baby (5-core)",
     family="recommendation",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.data.card import DatasetCard, ModalityCard, Sizes
+from bench.data.card import InteractionCard, ModalityCard, Sizes
 
-CARD = DatasetCard(
+CARD = InteractionCard(
     name="baby-twin",
     title="Generated twin of Amazon Baby",
     family="recommendation",

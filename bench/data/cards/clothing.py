@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.data.card import DatasetCard, Sizes
+from bench.data.card import InteractionCard, Sizes
 from bench.data.cards._amazon import CITATION, LICENCE, amazon_modalities
 
-CARD = DatasetCard(
+CARD = InteractionCard(
     name="clothing",
     title="Amazon Clothing, Shoes and Jewelry (5-core)",
     family="recommendation",

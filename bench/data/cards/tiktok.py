@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.data.card import DataFile, DatasetCard, ModalityCard, Sizes
+from bench.data.card import DataFile, InteractionCard, ModalityCard, Sizes
 
-CARD = DatasetCard(
+CARD = InteractionCard(
     name="tiktok",
     title="TikTok micro-videos",
     family="recommendation",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from bench.data.card import InteractionCard
 from bench.data.files import atomic_folder, locked
 from bench.data.paths import cached_data_folder
 from bench.data.registry import DatasetId, resolve_dataset
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bench.data.card import DatasetCard
-
     Progress = Callable[[str, int, int], None]
 
 _FULL_WIDTH_FROM = 0.5
@@ -29,7 +28,7 @@ _NARROW = {"image": 512, "text": 128}
 """Widths below scale 0.5, so that a quick start does not spend its minute on vectors."""
 
 
-def world_spec(dataset: DatasetId, card: DatasetCard) -> WorldSpec:
+def world_spec(dataset: DatasetId, card: InteractionCard) -> WorldSpec:
     """Returns what a generated dataset of a scale is made of: the card's sizes times the scale."""
     dims = {name: modality.dim for name, modality in card.modalities.items()}
     if dataset.scale < _FULL_WIDTH_FROM:
@@ -62,11 +61,16 @@ def make_dataset(id: str, *, force: bool = False, progress: Progress | None = No
             f"Its twin can: `bench data make {card.twin}`." if card.twin else f"See `bench data info {card.name}`."
         )
         raise UserError(f"dataset {card.name!r} is real data and cannot be made.", hint=way_out)
+    if not isinstance(card, InteractionCard):
+        raise UserError(
+            f"dataset {card.name!r} is generated when it is used and need not be made.",
+            hint=f"See `bench data info {card.name}`.",
+        )
     return ensure_world(dataset, card, force=force, progress=progress)
 
 
 def ensure_world(
-    dataset: DatasetId, card: DatasetCard, *, force: bool = False, progress: Progress | None = None
+    dataset: DatasetId, card: InteractionCard, *, force: bool = False, progress: Progress | None = None
 ) -> Path:
     """Returns the folder of a generated dataset, making it first where it is missing or from an older generator."""
     folder = cached_data_folder(dataset)

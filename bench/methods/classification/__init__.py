@@ -1,0 +1,1 @@
+"""Image classification methods, one file each."""

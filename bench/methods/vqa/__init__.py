@@ -1,0 +1,1 @@
+"""Methods that answer questions about images and videos, one file each."""
