@@ -167,7 +167,8 @@ def derived_array(
         found = _mapped(path, shape, dtype)
     if found is None:
         raise DataError(
-            f"the derived array {str(path)!r} does not have the shape {shape} and type {np.dtype(dtype)} it was built for."
+            f"the derived array {str(path)!r} does not have the shape {shape} and type {np.dtype(dtype)} "
+            "it was built for."
         )
     return found
 

@@ -130,7 +130,7 @@ def read_samples(work_dir: Path, job: Job, outcome: Outcome) -> list[SampleRecor
     """Returns what a run left for people to look at."""
     if outcome.samples_path is None:
         return []
-    frame = pl.read_ipc(work_dir / job.id / outcome.samples_path, memory_map=False)
+    frame = pl.read_ipc(work_dir / job.id / outcome.samples_path)
     return [
         SampleRecord(
             run=job.id,

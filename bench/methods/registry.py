@@ -18,6 +18,7 @@ METHODS: Registry[type[Method]] = Registry(
         "bench.methods.recommendation",
         "bench.methods.classification",
         "bench.methods.vqa",
+        "bench.methods.generation",
     ), attribute="METHOD"
 )
 

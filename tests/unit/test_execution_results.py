@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -8,13 +9,18 @@ from bench.execution.jobs import EVENT, EpochDone, Finished, Job, Outcome
 from bench.execution.results import (
     forget_result,
     job_digest,
+    keep_weights,
     prepare_folder,
     read_result,
+    read_samples,
     read_units,
+    weights_path,
     write_atomic,
     write_result,
 )
+from bench.execution.run_job import write_samples
 from bench.store.records import CurvePoint
+from bench.tasks.base import Sample
 
 
 def make_job(**changes):
@@ -52,6 +58,42 @@ def test_result_whose_unit_scores_are_missing_is_ignored(tmp_path):
     assert read_result(tmp_path, job) is None
     (folder / "units.arrow").write_bytes(b"x")
     assert read_units(tmp_path, job, read_result(tmp_path, job)) == b"x"
+
+
+def test_samples_come_back_as_they_were_written(tmp_path):
+    job, outcome = make_job(), Outcome(status="done", samples_path="samples.arrow")
+    folder = prepare_folder(tmp_path, job)
+    write_result(tmp_path, job, outcome)
+    assert read_result(tmp_path, job) is None, "what the result promises is not there yet"
+    samples = (
+        Sample("7", "image/png", b"\x89PNG", "a red square", {"kind": "image", "seed": 1}),
+        Sample("confusion matrix", "application/json", b"{}"),
+    )
+    write_samples(folder / "samples.arrow", samples)
+    found = read_samples(tmp_path, job, read_result(tmp_path, job))
+    assert [(s.number, s.unit, s.prompt, s.data, s.notes) for s in found] == [
+        (0, "7", "a red square", b"\x89PNG", {"kind": "image", "seed": 1}),
+        (1, "confusion matrix", None, b"{}", {}),
+    ]
+
+
+def test_weights_of_a_stored_run_are_kept_within_the_room_given(tmp_path, fresh_cache, monkeypatch):
+    for name in ("old", "new"):
+        job = make_job(id=name)
+        (prepare_folder(tmp_path, job) / "weights.safetensors").write_bytes(b"w" * 600)
+        monkeypatch.setenv("BENCH_KEEP_WEIGHTS_GB", "1e-6")
+        keep_weights(tmp_path, job)
+        if name == "old":
+            os.utime(weights_path("old"), (1, 1))
+    assert weights_path("new").read_bytes() == b"w" * 600
+    assert not weights_path("old").exists(), "1000 bytes hold one of the two"
+
+
+def test_weights_of_a_trial_are_not_kept(tmp_path, fresh_cache):
+    job = make_job(kind="trial")
+    (prepare_folder(tmp_path, job) / "weights.safetensors").write_bytes(b"w")
+    keep_weights(tmp_path, job)
+    assert not weights_path(job.id).exists()
 
 
 def test_folder_keeps_a_checkpoint_of_the_same_job_and_drops_one_of_another(tmp_path):

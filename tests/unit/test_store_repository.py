@@ -19,7 +19,7 @@ from store_factories import (
 
 from bench.errors import StoreError, UnknownNameError
 from bench.store import Store, TrialCounts, encode_units
-from bench.store.records import CurvePoint, UnitScores, is_current
+from bench.store.records import CurvePoint, SampleRecord, UnitScores, is_current
 
 
 @pytest.fixture
@@ -221,3 +221,17 @@ def test_counts_say_what_is_held(store):
     assert counts.datasets == ("baby",)
     assert counts.methods == ("mgcn",)
     assert counts.newest == NOON + timedelta(minutes=1)
+
+
+def test_samples_belong_to_their_run_and_go_with_it(store):
+    run, other = make_run(), make_run(fingerprint="b" * 32, seed=1)
+    samples = [
+        SampleRecord(run=run.fingerprint, number=n, unit=f"u{n}", prompt="p", media_type="image/png", data=b"\x89", notes={"n": n})
+        for n in range(2)
+    ]  # fmt: skip
+    store.put_run(run, samples=samples)
+    store.put_run(other)
+    assert store.samples(run.fingerprint) == samples
+    assert store.samples(other.fingerprint) == []
+    store.put_run(run, samples=samples[:1], replace=True)
+    assert store.samples(run.fingerprint) == samples[:1]
