@@ -133,6 +133,8 @@ class ContentCard(DatasetCard):
 
     reader: str = Field(pattern=r"^[\w.]+:\w+$")
     """`module:function` that takes a `bench.data.content.Request` and returns a `Content`."""
+    folder: str | None = None
+    """Name of the folder that holds the files, where it is not the dataset's: two datasets may read one folder."""
     markers: tuple[str, ...] = ()
     """Files of which any one tells that a folder holds the dataset; none for generated data."""
     sizes: dict[str, int] = Field(default_factory=dict)

@@ -37,7 +37,7 @@ def locations(dataset: DatasetId, card: DatasetCard) -> list[Location]:
     if isinstance(card, ContentCard):
         return [
             Location(folder, "published", folder / marker)
-            for folder in ([] if card.generated else search_folders(dataset.name))
+            for folder in ([] if card.generated else search_folders(card.folder or dataset.name))
             for marker in [name for name in card.markers if (folder / name).exists()][:1]
         ]
     if card.generated:
@@ -81,8 +81,9 @@ def unavailable(dataset: DatasetId, card: DatasetCard) -> DatasetUnavailableErro
             f"generated dataset {str(dataset)!r} has not been made: {cached_data_folder(dataset)} lacks {BENCH_FILE}.",
             hint=f"Run `bench data make {dataset.name} --scale {dataset.scale:g}`.",
         )
-    folders = ", ".join(str(folder) for folder in search_folders(dataset.name))
-    ways = [f"Set BENCH_DATA to the folder that holds {dataset.name}/"]
+    own = card.folder if isinstance(card, ContentCard) and card.folder else dataset.name
+    folders = ", ".join(str(folder) for folder in search_folders(own))
+    ways = [f"Set BENCH_DATA to the folder that holds {own}/"]
     if any(file.url for file in card.files):
         ways.append(f"run `bench data get {dataset.name}`")
     if card.twin:

@@ -60,6 +60,17 @@ class RankingProtocol(ScoringProtocol):
         return f"{masked} masked, all items ranked"
 
 
+@dataclass(frozen=True)
+class SequenceProtocol(ScoringProtocol):
+    """Leave-one-out: the last item of every user is for test, the one before for validation.
+
+    Attributes:
+        mask: Whether the items of the history are candidates at test. Validation always masks them.
+    """
+
+    mask: Literal["history", "nothing"]
+
+
 PROTOCOLS: dict[str, ScoringProtocol] = {
     protocol.name: protocol
     for protocol in (
@@ -91,6 +102,8 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
             mask="train+valid",
             split_seed=0,
         ),
+        SequenceProtocol("loo-v1", "leave-one-out, all items ranked but those of the history", mask="history"),
+        SequenceProtocol("loo-all-v1", "leave-one-out, all items ranked", mask="nothing"),
         ScoringProtocol("official-v1", "the published split; validation part as the card says"),
         ScoringProtocol("grouped-v1", "a seeded split by group, as the card says; no group is in two parts"),
         ScoringProtocol("generated-v1", "parts drawn apart by the generator"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from bench.data.card import ContentCard
 from bench.data.catalog import list_datasets
 from bench.data.dataset import open_dataset
 from bench.data.protocols import PROTOCOLS
 from bench.data.registry import DATASETS
 from bench.errors import DatasetUnavailableError
+from bench.tasks.registry import TASKS
 
 NAMES = DATASETS.names()
 
@@ -25,8 +27,11 @@ def test_card_is_complete(name: str) -> None:
     for field in ("title", "description", "source", "licence", "citation"):
         assert len(getattr(card, field)) > 3, field
     assert card.known_issues, "every data set has oddities a reader must know"
-    assert card.tasks == ("recommendation",) or card.family != "recommendation"
     assert len(set(card.protocols)) == len(card.protocols)
+    assert {TASKS.get(task).family for task in card.tasks} == {card.family}
+    if isinstance(card, ContentCard):
+        assert card.sizes or card.generated
+        return
     for protocol in card.protocols:
         assert PROTOCOLS[protocol].split in card.sizes.splits, "published split sizes for each rule on offer"
     for rows in card.sizes.splits.values():
@@ -42,6 +47,9 @@ def test_twin_is_generated_and_offers_what_the_original_does(name: str) -> None:
     twin = DATASETS.get(card.twin)
     assert twin.generated and twin.name != card.name
     assert set(card.modalities) <= set(twin.modalities)
+    assert set(card.tasks) <= set(twin.tasks)
+    if isinstance(card, ContentCard):
+        return
     assert (twin.sizes.users, twin.sizes.items, twin.sizes.rows) == (
         card.sizes.users,
         card.sizes.items,
@@ -68,6 +76,9 @@ def test_files_agree_with_the_card(name: str) -> None:
         assert dataset.notes["differs_from_card"] == []
         assert set(dataset.modalities) <= set(card.modalities)
         training = dataset.training()
+        assert training.digest == dataset.digest
+        if isinstance(card, ContentCard):
+            continue
         assert (training.n_users, training.n_items) == (dataset.sizes["users"], dataset.sizes["items"])
         for modality in training.modalities.values():
             assert modality.features.shape == (training.n_items, modality.info.dim)

@@ -1,0 +1,1 @@
+"""Methods that predict the next item, one file each."""
