@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import output
+from bench.cli.data_sheet import sheet
 from bench.cli.options import JsonOption
 from bench.cli.progress import ProgressBar
 
@@ -27,6 +28,7 @@ def build(markup: Any) -> typer.Typer:
     app.command("list", epilog="Example: bench data list")(list_)
     app.command("info", epilog="Example: bench data info baby")(info)
     app.command("get", epilog="Example: bench data get tiktok")(get)
+    app.command("sheet", epilog="Example: bench data sheet dishes --out dishes.png")(sheet)
     app.command("make", epilog="Example: bench data make baby-twin --scale 0.05")(make)
     return app
 

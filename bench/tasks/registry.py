@@ -12,3 +12,4 @@ if TYPE_CHECKING:
 TASKS: Registry[Task] = Registry("task")
 TASKS.register("recommendation", "bench.tasks.recommendation:TASK")
 TASKS.register("sequential", "bench.tasks.sequential:TASK")
+TASKS.register("classification", "bench.tasks.classification:TASK")

@@ -5,14 +5,15 @@ import pytest
 from bench.methods.registry import METHODS
 from bench.testing.recommendation import RecommenderContract, build, default_config, fit, small_world
 
+RECOMMENDERS = {name: cls for name, cls in METHODS.items() if "recommendation" in cls.tasks}
 ADAPTED = [
     (adapter, method)
-    for adapter, adapter_class in METHODS.items()
+    for adapter, adapter_class in RECOMMENDERS.items()
     if adapter_class.adapter
-    for method, method_class in METHODS.items()
+    for method, method_class in RECOMMENDERS.items()
     if not method_class.adapter and adapter_class.compatible(method_class) is None
 ]
-BARE = [(method, None) for method, method_class in METHODS.items() if not method_class.adapter]
+BARE = [(method, None) for method, method_class in RECOMMENDERS.items() if not method_class.adapter]
 
 
 @pytest.mark.parametrize(("method", "wrap"), [*BARE, *ADAPTED], ids=lambda value: str(value))

@@ -10,6 +10,13 @@ from bench.testing.recommendation import default_config
 
 METHOD_NAMES = [name for name, cls in METHODS.items() if not cls.adapter]
 DATASET = "baby-twin@0.02"
+WORLDS = {
+    "recommendation": (DATASET, "recall@20"),
+    "sequential": ("microvideo-twin@0.05", "ndcg@10"),
+    "classification": ("dishes@0.02", "top1"),
+    "vqa": ("shapes-videoqa@0.02", "accuracy"),
+}
+"""A small generated dataset and a metric of every task; a task without one fails here."""
 
 
 class TestSplitOpenedError(Exception):
@@ -27,24 +34,26 @@ def sealed(monkeypatch):
 
 
 def job(name, kind):
-    data = module.open_dataset(DATASET)
+    cls = METHODS.get(name)
+    (task,) = cls.tasks
+    dataset, metric = WORLDS[task]
+    data = module.open_dataset(dataset)
     entry = {"method": name}
     config = default_config(entry)
-    cls = METHODS.get(name)
     views = cls.views(cls.Config.model_validate(config), data.modalities)
     return Job(
         id=f"{name}-{kind}",
         kind=kind,
-        task="recommendation",
+        task=task,
         protocol=data.protocol.name,
-        dataset=DATASET,
+        dataset=dataset,
         dataset_digest=data.digest,
         method=entry,
         config=config,
         views={key: [stage.to_yaml() for stage in stages] for key, stages in views.items()},
         budget={"epochs": 1, "patience": None},
-        select="recall@20",
-        metrics=["recall@20"],
+        select=metric,
+        metrics=[metric],
         seed=0,
         device="cpu",
     )
