@@ -5,25 +5,33 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib
 import importlib.util
 import json
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError, DataError, UserError
 from bench.graph.cache import load_or_build
-from bench.graph.stages import Pipeline, check_pipeline, pipeline_to_yaml
+from bench.graph.stages import Merge, Pipeline, check_pipeline, pipeline_to_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bench.data.types import RecommendationData
+    from bench.data.vqa import VqaData
+    from bench.graph.stages import Stage
     from bench.graph.view import View
 
 _CODE = tuple(f"bench.graph.{name}" for name in ("stages", "transforms", "knn", "weights", "view"))
 """Modules whose code decides what a view holds."""
+
+_MORE_CODE = {"bench.graph.clips": ("bench.graph.clips", "bench.graph.clip_transforms")}
+"""The same for stages defined elsewhere, by the module that defines them: they count for pipelines that hold one, so
+that the identities of all others stay. The last module binds the stages to their transforms."""
 
 
 class CompiledView(NamedTuple):
@@ -56,21 +64,27 @@ def view_digest(pipeline: Pipeline, dataset_digest: str) -> str:
         StageError: The stages do not follow each other.
     """
     check_pipeline(pipeline)
-    content = {"dataset": dataset_digest, "stages": pipeline_to_yaml(pipeline), "code": _code_digest()}
+    code = _code_digest(_CODE)
+    for modules in _more_code(pipeline):
+        code = hashlib.sha256(f"{code}{_code_digest(modules)}".encode()).hexdigest()
+    content = {"dataset": dataset_digest, "stages": pipeline_to_yaml(pipeline), "code": code}
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
-def compile_view(pipeline: Pipeline, data: RecommendationData, *, cache_dir: Path | None = None) -> CompiledView:
+def compile_view(
+    pipeline: Pipeline, data: RecommendationData | VqaData, *, cache_dir: Path | None = None
+) -> CompiledView:
     """Makes the graph a pipeline declares, or reads it from the cache.
 
     Args:
         pipeline: The stages.
-        data: Training rows and item content. Data without a digest is compiled anew each time and not kept.
+        data: What the stages read: training rows and item content, or the number of clips. Data without a digest is
+            compiled anew each time and not kept.
         cache_dir: Cache root instead of `$BENCH_CACHE`; views lie in its folder `views`.
 
     Raises:
         StageError: The stages do not follow each other.
-        UserError: A stage needs a modality or neighbour lists the data lacks, or the cache cannot be written.
+        UserError: A stage needs a modality, neighbour lists or clips the data lacks, or the cache cannot be written.
         DataError: The data's arrays contradict each other.
     """
     started = time.perf_counter()
@@ -83,19 +97,38 @@ def compile_view(pipeline: Pipeline, data: RecommendationData, *, cache_dir: Pat
     return CompiledView(view, digest, time.perf_counter() - started, cached)
 
 
-def _build(pipeline: Pipeline, data: RecommendationData) -> View:
+def _build(pipeline: Pipeline, data: Any) -> View:
     from bench.graph import transforms
 
+    nodes: str = check_pipeline(pipeline)
+    if (nodes == "clips") != hasattr(data, "n_clips"):
+        has = "clips" if hasattr(data, "n_clips") else "users and items"
+        raise UserError(f"the graph {pipeline_to_yaml(pipeline)} is over {nodes}, but {data.name!r} has {has}.")
+    for modules in _more_code(pipeline):
+        importlib.import_module(modules[-1])
     view = transforms.to_view(transforms.run(pipeline, data))
     if not torch.isfinite(view.values).all():
         raise DataError(f"the graph {pipeline_to_yaml(pipeline)} of {data.name!r} has weights that are not finite.")
     return view
 
 
+def _flat(pipeline: Pipeline) -> Iterator[Stage]:
+    for stage in pipeline:
+        yield stage
+        if isinstance(stage, Merge):
+            for part in stage.parts:
+                yield from _flat(part)
+
+
+def _more_code(pipeline: Pipeline) -> list[tuple[str, ...]]:
+    defining = {type(stage).__module__ for stage in _flat(pipeline)}
+    return [modules for name, modules in _MORE_CODE.items() if name in defining]
+
+
 @functools.cache
-def _code_digest() -> str:
+def _code_digest(modules: tuple[str, ...]) -> str:
     total = hashlib.sha256()
-    for module in _CODE:
+    for module in modules:
         total.update(source_digest(_source(module)).encode())
     return total.hexdigest()
 
