@@ -148,6 +148,8 @@ class Method(nn.Module):
         needs: Content it cannot do without.
         adapter: Whether it wraps another method.
         closed_form: Whether `fit` computes it once, in place of the loop.
+        batches_of: Which of its task's batches it is trained on (`histories` for task `recommendation`); None for the
+            task's usual ones.
 
     Args:
         config: A validated `Config`.
@@ -159,6 +161,7 @@ class Method(nn.Module):
     needs: ClassVar[Needs] = Needs()
     adapter: ClassVar[bool] = False
     closed_form: ClassVar[bool] = False
+    batches_of: ClassVar[str | None] = None
 
     def __init__(self, config: MethodConfig, context: Context) -> None:
         super().__init__()
@@ -228,6 +231,22 @@ class Adapter(Method):
         inner: Method = self.wrapped.innermost
         return inner
 
+    def groups(self) -> Mapping[str, Group]:
+        """Returns the wrapped method's optimisers; the adapter's own parameters join the one named "" ."""
+        groups = dict(self.wrapped.groups())
+        if groups:
+            theirs = {id(parameter) for parameter in self.wrapped.parameters()}
+            own = [parameter for parameter in self.parameters() if id(parameter) not in theirs]
+            groups[""] = groups[""]._replace(parameters=[*groups[""].parameters, *own])
+        return groups
+
+    def steps(self, batch: Any) -> Iterator[tuple[str, Loss]]:
+        """Passes the call on to an alternating training; otherwise one step of `loss`."""
+        if self.wrapped.groups():
+            yield from self.wrapped.steps(batch)
+        else:
+            yield "", self.loss(batch)
+
     def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
         """Passes the call on."""
         self.wrapped.begin_epoch(epoch, generator)
@@ -269,7 +288,8 @@ class Recommender(Method):
 class RecommenderAdapter(Adapter, Recommender):
     """An adapter around a `Recommender`."""
 
+    wrapped: Recommender
+
     def score(self, users: Tensor) -> Tensor:
         """Returns the wrapped method's (n, items) scores."""
-        scores: Tensor = self.wrapped.score(users)
-        return scores
+        return self.wrapped.score(users)

@@ -7,12 +7,15 @@ masks train only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
+from bench.data.protocols import RankingProtocol
 from bench.methods.base import PairBatch, Recommender
+from bench.methods.layers.histories import Histories
+from bench.methods.layers.history_batch import HistoryBatch
 from bench.metrics import ranking
 from bench.tasks.base import Evaluation
 from bench.tasks.ranks import group_by_user, rank_targets
@@ -78,6 +81,32 @@ class PairBatches:
             yield PairBatch(*batch)
 
 
+class HistoryBatches:
+    """Users with their whole training histories; every user with a training row once an epoch.
+
+    Args:
+        data: Training rows.
+        batch_size: Users in a batch; the last of an epoch may be smaller.
+        device: Where batches live.
+        generator: CPU random stream for the order of users.
+    """
+
+    def __init__(
+        self, data: RecommendationData, *, batch_size: int, device: torch.device, generator: torch.Generator
+    ) -> None:
+        histories = Histories.of(data)
+        self.users = torch.nonzero(histories.indptr.diff()).flatten().to(device)
+        self.histories = Histories(histories.indptr.to(device), histories.items.to(device))
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def epoch(self) -> Iterator[HistoryBatch]:
+        """Yields the shuffled batches of one epoch."""
+        order = torch.randperm(self.users.numel(), generator=self.generator).to(self.users.device)
+        for users in self.users[order].split(self.batch_size):
+            yield HistoryBatch(users, self.histories.select(users))
+
+
 class RecommendationTask:
     """General top-K recommendation under full ranking."""
 
@@ -92,9 +121,17 @@ class RecommendationTask:
         return ranking.parse(name)
 
     def batches(
-        self, data: RecommendationData, *, batch_size: int, device: torch.device, generator: torch.Generator
-    ) -> PairBatches:
-        """Returns pairwise training batches."""
+        self,
+        data: RecommendationData,
+        *,
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator,
+        of: Literal["pairs", "histories"] = "pairs",
+    ) -> PairBatches | HistoryBatches:
+        """Returns the training batches a method names in `batches_of`: rows with a negative, or users' histories."""
+        if of == "histories":
+            return HistoryBatches(data, batch_size=batch_size, device=device, generator=generator)
         return PairBatches(data, batch_size=batch_size, device=device, generator=generator)
 
     def validate(self, method: Method, data: RecommendationData, metrics: Sequence[str]) -> dict[str, float]:
@@ -104,7 +141,9 @@ class RecommendationTask:
     def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
         """Opens the test split and scores a trained method under the dataset's protocol."""
         data = dataset.training()
-        masked = [data.train] if dataset.protocol.mask == "train" else [data.train, data.valid]
+        protocol = dataset.protocol
+        both = isinstance(protocol, RankingProtocol) and protocol.mask == "train+valid"
+        masked = [data.train, data.valid] if both else [data.train]
         return _score(method, dataset.test(), masked, metrics)
 
 

@@ -200,7 +200,9 @@ class RecommenderContract:
             return
         generator = torch.Generator().manual_seed(0)
         method.begin_epoch(1, generator)
-        batches = TASK.batches(data, batch_size=1, device=CPU, generator=generator)
+        wanted = method.innermost.batches_of
+        kind: dict[str, Any] = {} if wanted is None else {"of": wanted}
+        batches = TASK.batches(data, batch_size=1, device=CPU, generator=generator, **kind)
         loss = method.loss(next(iter(batches.epoch())))
         assert bool(torch.isfinite(loss.total))
         assert isinstance(method, RecommenderAdapter) == bool(self.wrap)

@@ -129,8 +129,13 @@ class _Loop:
         self.batch_stream = stream(settings.seed, "batches")
         self.method_stream = stream(settings.seed, "method")
         torch.manual_seed(component_seed(settings.seed, "global"))
-        self.batches: Batches = task.batches(
-            data, batch_size=config.batch_size, device=device, generator=self.batch_stream
+        wanted = method.innermost.batches_of
+        self.batches: Batches = cast("Any", task).batches(
+            data,
+            batch_size=config.batch_size,
+            device=device,
+            generator=self.batch_stream,
+            **({} if wanted is None else {"of": wanted}),
         )
         self.best_weights: dict[str, torch.Tensor] = {}
         self.result = TrainResult()
@@ -182,9 +187,8 @@ class _Loop:
         self.method.train()
         self.method.begin_epoch(epoch, self.method_stream)
         sums: dict[str, torch.Tensor] = {}
-        count = 0
+        counts: dict[str, int] = {}
         for batch in self.batches.epoch():
-            count += 1
             steps = self.method.steps(batch)
             while True:
                 with self.fabric.autocast():
@@ -196,8 +200,9 @@ class _Loop:
                 name = f"loss/{group}" if group else "loss"
                 for key, part in ((name, loss.total), *((f"{name}/{key}", value) for key, value in loss.parts.items())):
                     sums[key] = sums[key] + part.detach() if key in sums else part.detach().clone()
+                    counts[key] = counts.get(key, 0) + 1
         self.optimisers.end_epoch()
-        means = {name: float(total) / count for name, total in sums.items()}
+        means = {name: float(total) / counts[name] for name, total in sums.items()}
         if not all(torch.isfinite(torch.tensor(value)) for value in means.values()):
             wrong = ", ".join(f"{name} = {value}" for name, value in means.items())
             raise DivergedError(f"the loss is not finite in epoch {epoch} ({wrong})", epoch=epoch)
