@@ -1,7 +1,7 @@
 """SASRec and GRU4Rec against the recorded outputs, losses, gradients and one Adam step of the authors' code.
 
-In float64. The recordings pad on the right (RecBole) or on the left (pmixer); here all rows are turned to the left. Weights are
-loaded through a map from our names to theirs.
+In float64. The recordings pad on the right (RecBole) or on the left (pmixer); here all rows are turned to the left.
+Weights are loaded through a map from our names to theirs.
 """
 
 from __future__ import annotations
