@@ -5,11 +5,13 @@ Both say how far the result may depend on which units (users, images, questions)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bench.analysis.effects import Effect, effect
+from bench.analysis.seeds import SeedDifference, TooFew, crossed_interval, seed_permutation_test, welch
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 22
 """Random numbers drawn at once: bounds the memory at some 50 MB whatever the number of units and resamples."""
+_CROSSED = 2_000
+"""Resamples of seeds and units at once: each is a product over all seeds, and its ends need no fourth digit."""
 
 
 class PairedUnits(NamedTuple):
@@ -35,6 +39,12 @@ class PairedUnits(NamedTuple):
     """(n,) float64 scores of the second method, averaged over `seeds`."""
     seeds: tuple[int, ...]
     """Seeds that both methods have."""
+    a_by_seed: np.ndarray | None = None
+    """(seeds, n) scores of the first method."""
+    b_by_seed: np.ndarray | None = None
+    """(seeds, n) scores of the second method."""
+    dropped: int = 0
+    """Units left out because the metric says nothing about them (NaN in either method)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,12 @@ class Comparison:
         confidence: Level of that interval.
         p_value: Two-sided p-value of the sign-flip test of "no difference".
         resamples: Resamples of both.
+        effect: Effect sizes over units.
+        over_seeds: The difference of the means over seeds, or why there is none.
+        seed_p_value: p-value of permuting the runs, or why there is none.
+        crossed: Bootstrap interval over seeds and units at once, or why there is none.
+        by_seed: Seed to the mean difference over units of the two runs with that seed.
+        dropped: Units left out because the metric says nothing about them.
     """
 
     metric: str
@@ -66,10 +82,18 @@ class Comparison:
     confidence: float
     p_value: float
     resamples: int
+    effect: Effect | None = None
+    over_seeds: SeedDifference | TooFew | None = None
+    seed_p_value: float | TooFew | None = None
+    crossed: tuple[float, float] | TooFew | None = None
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+    dropped: int = 0
 
 
 def align_units(a: Mapping[int, pl.DataFrame], b: Mapping[int, pl.DataFrame], metric: str) -> PairedUnits:
     """Averages each method's unit scores over the seeds both have, and lines the units up by their ids.
+
+    A unit that is none of the metric's (its score is NaN in some run) is left out.
 
     Args:
         a: Seed to unit scores of the first method (column `unit`, one column per metric).
@@ -77,7 +101,8 @@ def align_units(a: Mapping[int, pl.DataFrame], b: Mapping[int, pl.DataFrame], me
         metric: The column to compare.
 
     Raises:
-        UserError: No seed in common, a metric is missing, or the two were not tested on the same units.
+        UserError: No seed in common, a metric is missing, the two were not tested on the same units, or no unit has a
+            score in both.
     """
     seeds = tuple(sorted(set(a) & set(b)))
     if not seeds:
@@ -86,7 +111,7 @@ def align_units(a: Mapping[int, pl.DataFrame], b: Mapping[int, pl.DataFrame], me
             hint="Run both with the same seeds (`bench run SPEC --seed …`).",
         )
     units: pl.Series | None = None
-    means: list[np.ndarray] = []
+    scores: list[np.ndarray] = []
     for frames in (a, b):
         columns = []
         for seed in seeds:
@@ -103,9 +128,21 @@ def align_units(a: Mapping[int, pl.DataFrame], b: Mapping[int, pl.DataFrame], me
                     hint="The runs were made on different data, splits or protocols.",
                 )
             columns.append(frame[metric].to_numpy())
-        means.append(np.stack(columns).mean(axis=0, dtype=np.float64))
+        scores.append(np.stack(columns).astype(np.float64))
     assert units is not None  # noqa: S101  (there is at least one seed)
-    return PairedUnits(units.to_numpy(), means[0], means[1], seeds)
+    kept = ~(np.isnan(scores[0]).any(axis=0) | np.isnan(scores[1]).any(axis=0))
+    if not kept.any():
+        raise UserError(f"no unit has a score of {metric!r} in every run: there is nothing to compare.")
+    first, second = scores[0][:, kept], scores[1][:, kept]
+    return PairedUnits(
+        units.to_numpy()[kept],
+        first.mean(axis=0),
+        second.mean(axis=0),
+        seeds,
+        first,
+        second,
+        dropped=int(np.count_nonzero(~kept)),
+    )
 
 
 def sign_flip_test(differences: np.ndarray, *, resamples: int = 10_000, seed: int = 0) -> float:
@@ -162,7 +199,11 @@ def bootstrap_interval(
 def compare(
     paired: PairedUnits, metric: str, *, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
 ) -> Comparison:
-    """Compares two methods on the same units; the difference is the second's score minus the first's."""
+    """Compares two methods on the same units; the difference is the second's score minus the first's.
+
+    Over units the trained models are given: interval by bootstrap, p-value by sign flips of the scores averaged over
+    the common seeds. What training again may change is in `over_seeds`, `seed_p_value` and `crossed`.
+    """
     differences = paired.b - paired.a
     low, high = bootstrap_interval(differences, resamples=resamples, confidence=confidence, seed=seed)
     return Comparison(
@@ -177,7 +218,24 @@ def compare(
         confidence=confidence,
         p_value=sign_flip_test(differences, resamples=resamples, seed=seed),
         resamples=resamples,
+        effect=effect(paired.a, paired.b),
+        dropped=paired.dropped,
+        **_across_seeds(paired, resamples, confidence, seed),
     )
+
+
+def _across_seeds(paired: PairedUnits, resamples: int, confidence: float, seed: int) -> dict[str, Any]:
+    a, b = paired.a_by_seed, paired.b_by_seed
+    if a is None or b is None:
+        return {}
+    means = a.mean(axis=1), b.mean(axis=1)
+    gaps = (means[1] - means[0]).tolist()
+    return {
+        "over_seeds": welch(*means, confidence=confidence),
+        "seed_p_value": seed_permutation_test(*means, alpha=1 - confidence, seed=seed),
+        "crossed": crossed_interval(a, b, resamples=min(resamples, _CROSSED), confidence=confidence, seed=seed),
+        "by_seed": dict(zip(paired.seeds, gaps, strict=True)),
+    }
 
 
 def compare_rows(
@@ -188,20 +246,26 @@ def compare_rows(
     Raises:
         UserError: A run kept no unit scores, or they cannot be paired (see `align_units`).
     """
-    scores: list[dict[int, pl.DataFrame]] = []
-    for row in (a, b):
-        scores.append({})
-        for number, fingerprint in row.fingerprints.items():
-            frame = store.unit_scores(fingerprint)
-            if frame is None:
-                raise UserError(
-                    f"run {fingerprint[:12]} ({row.method}, seed {number}) kept no unit scores.",
-                    hint="Run it again with --fresh.",
-                )
-            scores[-1][number] = frame
-    return compare(
-        align_units(scores[0], scores[1], metric), metric, resamples=resamples, confidence=confidence, seed=seed
-    )
+    paired = align_units(unit_scores(store, a), unit_scores(store, b), metric)
+    return compare(paired, metric, resamples=resamples, confidence=confidence, seed=seed)
+
+
+def unit_scores(store: Store, row: Row) -> dict[int, pl.DataFrame]:
+    """Returns a row's unit scores by seed.
+
+    Raises:
+        UserError: A run kept none.
+    """
+    scores: dict[int, pl.DataFrame] = {}
+    for number, fingerprint in row.fingerprints.items():
+        frame = store.unit_scores(fingerprint)
+        if frame is None:
+            raise UserError(
+                f"run {fingerprint[:12]} ({row.method}, seed {number}) kept no unit scores.",
+                hint="Run it again with --fresh.",
+            )
+        scores[number] = frame
+    return scores
 
 
 def _checked(differences: np.ndarray, resamples: int) -> np.ndarray:

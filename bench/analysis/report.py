@@ -1,4 +1,4 @@
-"""Result tables as text: Markdown, CSV, LaTeX, JSON, and plain cells for whoever draws them.
+"""Result tables as text: Markdown, CSV, LaTeX, HTML, JSON, and plain cells for whoever draws them.
 
 Rounding happens here, for display only; CSV and JSON keep full precision.
 """
@@ -13,14 +13,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from bench.analysis.significance import BETTER, WORSE, row_id
 from bench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bench.analysis.significance import Mark, Significance
     from bench.analysis.summary import Row, Table
 
-Format = Literal["md", "csv", "tex", "json"]
+Format = Literal["md", "csv", "tex", "json", "html"]
 ABSENT = "–"
 INTERVAL = "±95 %"
 GENERATED = "Generated data: numbers say nothing about the real data set."
@@ -33,10 +35,14 @@ class Cell:
     Attributes:
         text: Plain text, not yet escaped for any format.
         place: 1 for the best and 2 for the second best score of its column; else 0.
+        mark: "*" for significantly better than the reference, "†" for significantly worse; else "".
+        about: What the mark says, in words.
     """
 
     text: str
     place: int = 0
+    mark: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,17 @@ class Sheet:
     notes: tuple[str, ...]
 
 
-def sheet(table: Table, *, digits: int = 4) -> Sheet:
+def sheet(table: Table, *, digits: int = 4, significance: Significance | None = None) -> Sheet:
     """Lays a table out: method, mean and interval of each metric, seeds, best epoch, s/epoch, trials, status.
 
     Args:
         table: One result table.
         digits: Decimals of scores.
+        significance: How the rows compare with a reference.
     """
+    marks: Mapping[tuple[str, str], Mark] = {}
+    if significance is not None:
+        marks = significance.marks.get(table.key, {})
     headers: list[str] = ["method"]
     for name in table.metrics:
         headers += [name, INTERVAL]
@@ -76,32 +86,47 @@ def sheet(table: Table, *, digits: int = 4) -> Sheet:
         for name in table.metrics:
             score = row.scores.get(name)
             place = _place(score.mean, rankings[name]) if score is not None and row.complete else 0
-            cells.append(Cell(_number(None if score is None else score.mean, digits), place))
+            cells.append(_marked(_number(None if score is None else score.mean, digits), place, marks, row, name))
             cells.append(Cell(_number(None if score is None else score.half_width, digits)))
         best = ABSENT if row.best_epoch is None else f"{row.best_epoch:g}"
         pace = _number(row.seconds_per_epoch, 1)
         cells += [Cell(text) for text in (seeds_text(row), best, pace, trials_text(row), status_text(row))]
         rows.append(tuple(cells))
     left = (True, *[False] * (2 * len(table.metrics) + 3), True, True)
-    return Sheet(table.title, tuple(headers), left, tuple(rows), _notes(table))
+    notes = _notes(table) + (significance.notes_of(table.key) if significance is not None else ())
+    return Sheet(table.title, tuple(headers), left, tuple(rows), notes)
 
 
-def render(tables: Sequence[Table], form: str, *, digits: int = 4) -> str:
-    """Writes tables in one of the formats "md", "csv", "tex" and "json".
+def _marked(text: str, place: int, marks: Mapping[tuple[str, str], Mark], row: Row, metric: str) -> Cell:
+    mark = marks.get((row_id(row), metric))
+    if mark is None:
+        return Cell(text, place)
+    sign = "" if mark.better is None or not mark.significant else BETTER if mark.better else WORSE
+    return Cell(text, place, sign, mark.about)
+
+
+def render(tables: Sequence[Table], form: str, *, digits: int = 4, significance: Significance | None = None) -> str:
+    """Writes tables in one of the formats "md", "csv", "tex", "json" and "html".
 
     Args:
         tables: Result tables.
         form: The format.
-        digits: Decimals of scores in "md" and "tex"; the others keep full precision.
+        digits: Decimals of scores in "md", "tex" and "html"; the others keep full precision.
+        significance: How the rows compare with a reference; None marks nothing.
 
     Raises:
         UserError: The format is unknown.
     """
+    from bench.analysis.report_html import to_html
+    from bench.analysis.report_latex import to_latex
+
+    drawn = [sheet(table, digits=digits, significance=significance) for table in tables]
     writers: dict[str, Callable[[], str]] = {
-        "md": lambda: "\n".join(_markdown(sheet(table, digits=digits)) for table in tables),
-        "tex": lambda: "\n".join(_latex(table, digits) for table in tables),
-        "csv": lambda: _csv(tables),
-        "json": lambda: json.dumps([_plain(table) for table in tables], indent=2, allow_nan=False) + "\n",
+        "md": lambda: "\n".join(map(_markdown, drawn)),
+        "tex": lambda: "\n".join(map(to_latex, drawn)),
+        "csv": lambda: _csv(tables, significance),
+        "json": lambda: json.dumps([_plain(t, significance) for t in tables], indent=2, allow_nan=False) + "\n",
+        "html": lambda: to_html(tables, drawn),
     }
     if form not in writers:
         raise UserError(
@@ -160,83 +185,40 @@ def _number(value: float | None, digits: int) -> str:
 def _markdown(drawn: Sheet) -> str:
     marks = ("", "**", "_")
     lines = [
-        f"**{_escape_markdown(drawn.title)}**",
+        f"**{escape_markdown(drawn.title)}**",
         "",
-        "| " + " | ".join(map(_escape_markdown, drawn.headers)) + " |",
+        "| " + " | ".join(map(escape_markdown, drawn.headers)) + " |",
         "|" + "|".join(":--" if left else "--:" for left in drawn.left) + "|",
     ]
     for row in drawn.rows:
-        texts = (f"{marks[cell.place]}{_escape_markdown(cell.text)}{marks[cell.place]}" for cell in row)
+        texts = (
+            f"{marks[cell.place]}{escape_markdown(cell.text)}{marks[cell.place]}{escape_markdown(cell.mark)}"
+            for cell in row
+        )
         lines.append("| " + " | ".join(texts) + " |")
     for note in drawn.notes:
-        lines += ["", _escape_markdown(note)]
+        lines += ["", escape_markdown(note)]
     return "\n".join(lines) + "\n"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Returns a text on one line that Markdown shows as it is, also inside a table."""
     text = re.sub(r"\s+", " ", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
 
 
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "–": "--",
-    "…": r"\dots{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-} | {character: f"\\{character}" for character in "&%$#_{}"}
-
-
-def _escape_latex(text: str) -> str:
-    # An opening bracket after `\\` would be read as its argument, so brackets are wrapped.
-    text = re.sub(r"\s+", " ", text)
-    return "".join(f"{{{c}}}" if c in "[]" else _TEX.get(c, c) for c in text)
-
-
-def _latex(table: Table, digits: int) -> str:
-    drawn = sheet(table, digits=digits)
-    # In print the mean and its interval are one column.
-    merged = range(2, 1 + 2 * len(table.metrics), 2)
-    kept = [index for index in range(len(drawn.headers)) if index not in merged]
-    marks = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_escape_latex(drawn.title)}}}",
-        rf"\begin{{tabular}}{{{''.join('l' if drawn.left[index] else 'r' for index in kept)}}}",
-        r"\toprule",
-        " & ".join(_escape_latex(drawn.headers[index]) for index in kept) + r" \\",
-        r"\midrule",
-    ]
-    for row in drawn.rows:
-        texts = []
-        for index in kept:
-            text = marks[row[index].place].format(_escape_latex(row[index].text))
-            if index + 1 in merged and row[index + 1].text != ABSENT:
-                text += rf" $\pm$ {row[index + 1].text}"
-            texts.append(text)
-        lines.append(" & ".join(texts) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par {_escape_latex(note)}" for note in drawn.notes]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
-
-
-def _csv(tables: Sequence[Table]) -> str:
+def _csv(tables: Sequence[Table], significance: Significance | None) -> str:
     metrics = list(dict.fromkeys(name for table in tables for name in table.metrics))
     fixed = (
         "task dataset protocol budget effort dataset_digest generated method detail status reason older_code".split()
     )
-    counts = "seeds planned_seeds best_epoch seconds_per_epoch seconds trials pruned".split()
+    counts = (
+        "seeds planned_seeds best_epoch seconds_per_epoch seconds trials pruned peak_memory_bytes parameters".split()
+    )
+    against = [f"{name} p against {significance.reference}" for name in metrics] if significance is not None else []
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*fixed, *(c for name in metrics for c in (name, f"{name} {INTERVAL}")), *counts])
+    writer.writerow([*fixed, *(c for name in metrics for c in (name, f"{name} {INTERVAL}")), *counts, *against])
     for table in tables:
         key = table.key
         for row in table.rows:
@@ -247,6 +229,10 @@ def _csv(tables: Sequence[Table]) -> str:
             numbers = [v for score in scores for v in ((score.mean, score.half_width) if score else (None, None))]
             seeds = [" ".join(map(str, row.seeds)), " ".join(map(str, row.planned))]
             rest = [row.best_epoch, row.seconds_per_epoch, row.seconds, row.trials, row.pruned]
+            rest += [row.memory_bytes, row.parameters]
+            if significance is not None:
+                marks = significance.marks.get(key, {})
+                rest += [mark.p_value if (mark := marks.get((row_id(row), n))) else None for n in metrics]
             writer.writerow([*map(_inert, texts), *map(_exact, numbers), *seeds, *map(_exact, rest)])
     return buffer.getvalue()
 
@@ -260,8 +246,9 @@ def _exact(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def _plain(table: Table) -> dict[str, Any]:
+def _plain(table: Table, significance: Significance | None) -> dict[str, Any]:
     key = table.key
+    marks = significance.marks.get(key, {}) if significance is not None else {}
     return {
         "task": key.task,
         "dataset": key.dataset,
@@ -271,11 +258,11 @@ def _plain(table: Table) -> dict[str, Any]:
         "dataset_digest": key.dataset_digest,
         "generated": table.generated,
         "metrics": list(table.metrics),
-        "rows": [_plain_row(row, table.metrics) for row in table.rows],
+        "rows": [_plain_row(row, table.metrics, marks) for row in table.rows],
     }
 
 
-def _plain_row(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
+def _plain_row(row: Row, metrics: Sequence[str], marks: Mapping[tuple[str, str], Mark]) -> dict[str, Any]:
     scores = {name: row.scores[name] for name in metrics if name in row.scores}
     return {
         "method": row.method,
@@ -291,6 +278,7 @@ def _plain_row(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
                 "half_width_95": score.half_width,
                 "values": [_finite(value) for value in score.values],
             }
+            | (marks[row_id(row), name].plain() if (row_id(row), name) in marks else {})
             for name, score in scores.items()
         },
         "best_epoch": row.best_epoch,
@@ -298,6 +286,8 @@ def _plain_row(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
         "seconds": row.seconds,
         "trials": row.trials,
         "pruned": row.pruned,
+        "peak_memory_bytes": row.memory_bytes,
+        "parameters": row.parameters,
         "runs": {str(seed): fingerprint for seed, fingerprint in row.fingerprints.items()},
     }
 

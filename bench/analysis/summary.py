@@ -64,6 +64,8 @@ class Row:
         method_digest: Digest of the source it was made by.
         fingerprints: Seed to fingerprint.
         created: When the newest of its runs ended (UTC).
+        memory_bytes: Peak memory, mean over seeds.
+        parameters: Trainable parameters, mean over seeds; 0 for a closed form.
     """
 
     method: str
@@ -83,6 +85,8 @@ class Row:
     method_digest: str
     fingerprints: Mapping[int, str]
     created: datetime
+    memory_bytes: float | None = None
+    parameters: float | None = None
 
     @property
     def complete(self) -> bool:
@@ -275,6 +279,7 @@ def _rows(
             older = not is_current(last, current[last.method])
         paces = [run.seconds["train"] / run.epochs for run in group if run.epochs and "train" in run.seconds]
         totals = [run.seconds["total"] for run in group if "total" in run.seconds]
+        peaks = [run.peak_memory_bytes for run in group if run.peak_memory_bytes is not None]
         epochs = [run.best_epoch for run in group if run.best_epoch is not None]
         rows.append(
             Row(
@@ -295,6 +300,8 @@ def _rows(
                 method_digest=last.method_digest,
                 fingerprints={run.seed: run.fingerprint for run in group},
                 created=last.created,
+                memory_bytes=statistics.fmean(peaks) if peaks else None,
+                parameters=statistics.fmean(run.parameters for run in group) if status == "done" else None,
             )
         )
     return rows

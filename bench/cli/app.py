@@ -11,9 +11,12 @@ import typer
 from typer.core import TyperGroup
 
 from bench.cli import (
+    compare,
     data,
     datasets,
     export_spec,
+    gate,
+    leaderboard,
     methods,
     metrics,
     output,
@@ -38,6 +41,9 @@ VERBS: dict[str, ModuleType] = {
     "validate": validate,
     "status": status,
     "report": report,
+    "compare": compare,
+    "gate": gate,
+    "leaderboard": leaderboard,
     "show": show,
     "export-spec": export_spec,
     "methods": methods,

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli import output
 from bench.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.analysis.significance import Significance
+    from bench.analysis.summary import Table
 
 EXAMPLE = "bench report --dataset baby --format md"
 
@@ -22,6 +30,7 @@ class Form(str, Enum):
     csv = "csv"
     tex = "tex"
     json = "json"
+    html = "html"
 
 
 def _filter(name: str, about: str) -> typer.models.OptionInfo:
@@ -40,14 +49,21 @@ def command(
     budget: Annotated[list[str] | None, _filter("budget", "Only these budgets.")] = None,
     method: Annotated[list[str] | None, _filter("method", "Only these methods, by their names in the tables.")] = None,
     metric: Annotated[list[str] | None, _filter("metric", "Only these metrics, in this order.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="METHOD", help="Mark what is significantly better or worse than this one."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write to this file.")] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Print result tables from the store.
 
-    One table per task, dataset, protocol and budget. The interval is Student's t at 95 % over seeds.
+    One table per task, dataset, protocol and budget. The interval is Student's t at 95 % over seeds. With a reference
+    every row is compared with it on the units both were tested on (paired sign-flip test, Holm's correction).
     """
     from bench.analysis.report import render
+    from bench.analysis.significance import significance
     from bench.analysis.summary import summarise
     from bench.cli.tables import print_tables
     from bench.methods.registry import current_digests
@@ -57,13 +73,55 @@ def command(
         runs = opened.runs(task=task, dataset=dataset, protocol=protocol, budget=budget, method=method)
         trials = opened.trial_counts()
         address = opened.address
-    current = current_digests(run.method for run in runs)
-    tables = summarise(runs, trials=trials, metrics=metric, current=current)
-    if as_json or form is Form.json:
-        sys.stdout.write(render(tables, "json"))
-    elif form is not Form.text:
-        sys.stdout.write(render(tables, form.value))
+        current = current_digests(run.method for run in runs)
+        tables = summarise(runs, trials=trials, metrics=metric, current=current)
+        compared = significance(opened, tables, reference) if reference is not None and tables else None
+    wanted = Form.json if as_json else _form(form, out)
+    if out is not None:
+        _write(out, render(tables, wanted.value, significance=compared))
+        output.note(f"{output.count(len(tables), 'table')} written to {out}")
+    elif wanted is not Form.text:
+        sys.stdout.write(render(tables, wanted.value, significance=compared))
+    elif compared is not None:
+        _print_marked(tables, compared)
     elif tables:
         print_tables(tables)
     else:
         output.note(f"nothing in '{address}' fits; `bench status` says what it holds.")
+
+
+def _form(form: Form, out: Path | None) -> Form:
+    """Returns how tables are written: as asked, or else as the name of the file says."""
+    if out is None or form is not Form.text:
+        return form
+    known = {f".{item.value}": item for item in Form if item is not Form.text}
+    if out.suffix.lower() not in known:
+        raise UserError(
+            f"'{out}' does not say in which format it is to be written.",
+            hint=f"Give --format, or a name that ends in {', '.join(known)}.",
+        )
+    return known[out.suffix.lower()]
+
+
+def _write(path: Path, text: str) -> None:
+    from bench.analysis.baseline import write_whole
+
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be written: {error}.") from error
+
+
+def _print_marked(tables: Sequence[Table], compared: Significance) -> None:
+    from bench.analysis.report import sheet
+    from bench.cli.tables import title
+
+    for number, table in enumerate(tables):
+        drawn = sheet(table, significance=compared)
+        if number:
+            output.say()
+        output.say(title(table), style="bold")
+        left = [column for column, is_text in enumerate(drawn.left) if is_text]
+        output.print_table(drawn.headers, [[cell.text + cell.mark for cell in row] for row in drawn.rows], left=left)
+        for note in drawn.notes:
+            output.say(f" {note}")

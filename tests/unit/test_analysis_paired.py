@@ -205,3 +205,30 @@ def test_holm_rejects_what_the_step_down_procedure_rejects():
                     break
                 rejected[index] = True
             assert (np.array(holm(p_values.tolist())) <= alpha).tolist() == rejected.tolist()
+
+
+def test_a_unit_without_a_score_in_either_method_is_left_out():
+    a = {0: frame([1, 2, 3, 4], [0.0, np.nan, 0.5, 1.0]), 1: frame([1, 2, 3, 4], [0.0, 0.5, 0.5, 1.0])}
+    b = {0: frame([1, 2, 3, 4], [1.0, 0.5, 0.5, np.nan]), 1: frame([1, 2, 3, 4], [1.0, 0.5, 0.5, 1.0])}
+    paired = align_units(a, b, "recall@20")
+    assert (paired.units.tolist(), paired.dropped) == ([1, 3], 2)
+    assert compare(paired, "recall@20", resamples=50).difference == pytest.approx(0.5)
+    with pytest.raises(UserError, match="no unit has a score"):
+        align_units({0: frame([1], [np.nan])}, {0: frame([1], [1.0])}, "recall@20")
+
+
+def test_a_comparison_says_what_each_seed_says_and_what_seeds_say_together():
+    generator = np.random.default_rng(6)
+    a = {seed: frame(list(range(80)), generator.random(80)) for seed in range(4)}
+    b = {seed: frame(list(range(80)), generator.random(80) + 0.1 * seed) for seed in range(4)}
+    result = compare(align_units(a, b, "recall@20"), "recall@20", resamples=200)
+    expected = {seed: b[seed]["recall@20"].mean() - a[seed]["recall@20"].mean() for seed in range(4)}
+    assert result.by_seed == pytest.approx(expected)
+    means = [[frames[seed]["recall@20"].mean() for seed in range(4)] for frames in (a, b)]
+    assert result.over_seeds.p_value == pytest.approx(scipy.stats.ttest_ind(*means, equal_var=False).pvalue)
+    assert 0 < result.seed_p_value <= 1
+    assert result.crossed[0] < result.difference < result.crossed[1]
+    assert result.effect.cohens_dz == pytest.approx(
+        scipy.stats.ttest_rel(*(np.mean([f[s]["recall@20"] for s in range(4)], axis=0) for f in (b, a))).statistic
+        / np.sqrt(80)
+    )
