@@ -1,4 +1,4 @@
-"""`bench data list|info|get|make`: what is on this machine, and how to have the rest."""
+"""`bench data list|info|get|make|sheet|features`: what is on this machine, and how to have the rest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import output
+from bench.cli.data_features import EXAMPLE as FEATURES_EXAMPLE
+from bench.cli.data_features import features
 from bench.cli.data_sheet import sheet
 from bench.cli.options import JsonOption
 from bench.cli.progress import ProgressBar
@@ -28,6 +30,7 @@ def build(markup: Any) -> typer.Typer:
     app.command("list", epilog="Example: bench data list")(list_)
     app.command("info", epilog="Example: bench data info baby")(info)
     app.command("get", epilog="Example: bench data get tiktok")(get)
+    app.command("features", epilog=f"Example: {FEATURES_EXAMPLE}")(features)
     app.command("sheet", epilog="Example: bench data sheet dishes --out dishes.png")(sheet)
     app.command("make", epilog="Example: bench data make baby-twin --scale 0.05")(make)
     return app

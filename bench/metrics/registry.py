@@ -14,3 +14,5 @@ for _name in ("recall", "precision", "ndcg", "map", "hit", "mrr"):
     METRICS.register(_name, f"bench.metrics.ranking:{_name.upper()}")
 for _name in ("top1", "top5", "nll", "macro_f1", "ece", "class_accuracy"):
     METRICS.register(_name, f"bench.metrics.classification:{_name.upper()}")
+for _name in ("accuracy", "wups"):
+    METRICS.register(_name, f"bench.metrics.vqa:{_name.upper()}")
