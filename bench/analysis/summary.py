@@ -177,7 +177,7 @@ def summarise(
     Args:
         runs: Stored runs of any kind.
         trials: Study fingerprint to its trials (`Store.trial_counts`).
-        metrics: Metrics to show, in order; None shows all, in the order of the specs.
+        metrics: Metrics to show, in order, where a table has them; None shows all, in the order of the specs.
         order: Method labels in the order wanted for rows; None orders by the primary metric.
         current: Method label to the digest of its source today (None: no such method any more). Labels that are not in
             it are not marked.
@@ -246,7 +246,8 @@ def _table(
     details = _details(variants)
     rows = [row for name, group in variants.items() for row in _rows(group, details[name], trials, current)]
     tested = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
-    shown = tested if metrics is None else tuple(metrics)
+    # A spec with several tasks asks for metrics that only one of them knows.
+    shown = tested if metrics is None else tuple(name for name in metrics if name in tested) or tuple(metrics)
     known = {name: way for name in tested if (way := direction(name)) is not None}
     selected = [run.select for run in runs if run.select in tested]
     primary = next(iter([*selected, *shown]), None)

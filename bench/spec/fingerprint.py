@@ -27,6 +27,7 @@ FINGERPRINT_VERSION = 1
 """Raised when training or scoring code changes results without any field below changing."""
 
 _METHODS = "bench.methods"
+_ENCODERS = "bench.encoders"
 _CONTRACT = frozenset({"bench.methods", "bench.methods.base", "bench.methods.registry"})
 """Modules every method imports; a change there that changes results raises FINGERPRINT_VERSION."""
 
@@ -161,8 +162,8 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[Difference]:
 def source_digest(*modules: str) -> str:
     """Returns a digest of what the code of some modules does, found without running it.
 
-    Comments, docstrings, layout and imports for type checkers do not count. The modules of `bench.methods` (for a third
-    party's module, of its own top-level package too) that are imported, directly or not, do; `bench.methods.base` and
+    Comments, docstrings, layout and imports for type checkers do not count. The modules of `bench.methods` and `bench.encoders`
+    (for a third party's module, of its own top-level package too) that are imported, directly or not, do; `bench.methods.base` and
     `bench.methods.registry` do not.
 
     Args:
@@ -237,7 +238,7 @@ def _imports(text: str, module: str, *, is_package: bool) -> list[str]:
     """Returns what a module imports that belongs to a method too; type-checking blocks do not count."""
     package = (module if is_package else module.rpartition(".")[0]).split(".")
     own = module.partition(".")[0]
-    homes = (_METHODS,) if own == "bench" else (_METHODS, own)
+    homes = (_METHODS, _ENCODERS) if own == "bench" else (_METHODS, _ENCODERS, own)
 
     def belongs(name: str) -> bool:
         return name not in _CONTRACT and any(name == home or name.startswith(home + ".") for home in homes)

@@ -5,7 +5,12 @@ import pytest
 from bench.methods.registry import METHODS
 from bench.testing.vqa import AnswererContract
 
-ANSWERERS = [name for name, cls in METHODS.items() if "vqa" in cls.tasks and not cls.adapter]
+# The contract's worlds are clips of numbers: a method that reads captions has tests of its own.
+ANSWERERS = [
+    name
+    for name, cls in METHODS.items()
+    if "vqa" in cls.tasks and not cls.adapter and "candidates" not in cls.needs.modalities
+]
 
 
 @pytest.mark.parametrize("choices", [0, 5], ids=["open", "five-way"])

@@ -97,7 +97,8 @@ class TestWordNet:
             pytest.skip(f"WordNet is not in {wordnet.DEBIAN}; Debian's wordnet-base puts it there")
         real = read_wordnet(wordnet.DEBIAN)
         assert len(real.senses) > 100_000
-        # dog.n.01 and cat.n.01 meet in carnivore, depth 13 counted from 1 along the longest way; nltk's how-to prints this value.
+        # dog.n.01 and cat.n.01 meet in carnivore, depth 13 counted from 1 along the longest way; nltk's how-to prints
+        # this value.
         assert real.similarity("dog", "cat") == pytest.approx(0.8571428571, abs=1e-9)
 
 
