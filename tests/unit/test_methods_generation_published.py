@@ -1,0 +1,54 @@
+"""The methods at the papers' sizes: they are built, take one step and make an image; weights are random."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from generation_worlds import batch, make, optimisers, prompts, step, world
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+
+from bench.methods.generation.denet import DENet
+from bench.methods.generation.dfgan import DFGAN
+from bench.methods.generation.galip import GALIP
+
+pytestmark = pytest.mark.slow
+PUBLISHED = {"lr": 1e-4, "lr_discriminator": 4e-4}
+
+
+@pytest.fixture(scope="module")
+def vit_b_32(tmp_path_factory):
+    """A folder with a CLIP of the published geometry and a tokenizer of single letters."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "clip-vit-base-patch32"
+    letters = [f"{letter}{end}" for letter in "abcdefghijklmnopqrstuvwxyz" for end in ("", "</w>")]
+    words = ["<|startoftext|>", "<|endoftext|>", *letters]
+    text = CLIPTextConfig(vocab_size=len(words), bos_token_id=0, eos_token_id=1, pad_token_id=1)
+    vision = CLIPVisionConfig(image_size=224, patch_size=32)
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=512)
+    CLIPModel(config).save_pretrained(folder)
+    CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[]).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("cls", "side", "sizes"),
+    [
+        (DFGAN, 256, {"width": 32, "noise": 100}),
+        (GALIP, 224, {"width": 64, "noise": 100, "code": 64, "middle": 32, "critic": 512, "assessor": 128}),
+        (DENet, 256, {"width": 32}),
+    ],
+)
+def test_one_step_at_the_published_size(cls, side, sizes, vit_b_32):
+    data = world(task="image_editing" if cls is DENet else "text_to_image", side=side, n=6)
+    method = make(cls, data, encoder=vit_b_32, **PUBLISHED, **sizes)
+    assert not any(name.startswith("encoder.") for name in method.state_dict())
+    losses = step(method, optimisers(method), batch(data, rows=2))
+    assert all(loss.total.isfinite() for loss in losses.values())
+    method.eval()
+    with torch.no_grad():
+        if cls is DENet:
+            made = method.edit(batch(data, rows=1).images, prompts(data.valid.targets)._replace(texts=("a",)))
+        else:
+            made = method.generate(prompts(data.valid.captions)._replace(texts=("a",)), torch.Generator())
+    assert made.shape[1:] == (3, side, side)
+    assert np.isfinite(made.numpy()).all()
