@@ -22,13 +22,14 @@ from bench.graph.compile import compile_view
 from bench.methods.answerer import Answerer, Asked, QuestionBatch, Visual, Words
 from bench.methods.base import Context
 from bench.methods.registry import METHODS
+from bench.tasks.vqa import TASK
 from bench.testing.classification import Forbidden
 from bench.training.build import build_method
 from bench.training.loop import Settings, TrainResult, train
 from bench.training.seeds import component_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
 CPU = torch.device("cpu")
 COLOURS, ACTIONS = ("red", "green", "blue"), ("jump", "turn", "rest")
@@ -113,40 +114,6 @@ def batch_of(split: VqaSplit, rows: np.ndarray, *, dtype: torch.dtype = torch.fl
     return QuestionBatch(visual, asked, integers(questions.answers))
 
 
-class SmallBatches:
-    """Shuffled training batches.
-
-    Args:
-        data: Questions and clips.
-        batch_size: Questions in a batch.
-        generator: Stream of the shuffles.
-    """
-
-    def __init__(self, data: VqaData, *, batch_size: int, generator: torch.Generator) -> None:
-        self.data, self.batch_size, self.generator = data, batch_size, generator
-
-    def epoch(self) -> Iterator[QuestionBatch]:
-        """Yields the batches of one epoch."""
-        order = torch.randperm(len(self.data.train.questions), generator=self.generator)
-        for rows in order.split(self.batch_size):
-            yield batch_of(self.data.train, rows.numpy())
-
-
-class SmallTask:
-    """Batches and validation of the small world; the share of right answers as `accuracy`."""
-
-    def batches(
-        self, data: VqaData, *, batch_size: int, device: torch.device, generator: torch.Generator
-    ) -> SmallBatches:
-        """Returns the training batches."""
-        return SmallBatches(data, batch_size=batch_size, generator=generator)
-
-    def validate(self, method: Answerer, data: VqaData, metrics: Sequence[str]) -> dict[str, float]:
-        """Returns the accuracy on the validation questions."""
-        answers = torch.from_numpy(data.valid.questions.answers)
-        return {"accuracy": float((logits_of(method, data).argmax(1) == answers).double().mean())}
-
-
 def everything(data: VqaData, *, dtype: torch.dtype = torch.float32) -> QuestionBatch:
     """Returns the validation questions as one batch."""
     return batch_of(data.valid, np.arange(len(data.valid.questions)), dtype=dtype)
@@ -192,8 +159,7 @@ def fit(method: Answerer, data: VqaData, *, epochs: int = 3, seed: int = 0) -> T
     settings = Settings(
         epochs=epochs, patience=None, select="accuracy", maximize=True, metrics=("accuracy",), seed=seed
     )
-    task: Any = SmallTask()
-    return train(method, data, task, settings, device=CPU)
+    return train(method, data, TASK, settings, device=CPU)
 
 
 class AnswererContract:
