@@ -225,10 +225,8 @@ def test_counts_say_what_is_held(store):
 
 def test_samples_belong_to_their_run_and_go_with_it(store):
     run, other = make_run(), make_run(fingerprint="b" * 32, seed=1)
-    samples = [
-        SampleRecord(run=run.fingerprint, number=n, unit=f"u{n}", prompt="p", media_type="image/png", data=b"\x89", notes={"n": n})
-        for n in range(2)
-    ]  # fmt: skip
+    known = {"run": run.fingerprint, "prompt": "p", "media_type": "image/png", "data": b"\x89"}
+    samples = [SampleRecord(**known, number=n, unit=f"u{n}", notes={"n": n}) for n in range(2)]
     store.put_run(run, samples=samples)
     store.put_run(other)
     assert store.samples(run.fingerprint) == samples

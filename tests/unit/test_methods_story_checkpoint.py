@@ -1,0 +1,152 @@
+"""storyimager on a Stable Diffusion folder: small networks of the real classes with random weights, saved first."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from bench.errors import UserError
+from bench.methods.base import Context
+from bench.methods.generation.storyimager import StoryImager, frozen_names
+from bench.methods.layers.story_attention import FrameStoryAttention, adapt, adapter_parameters
+from bench.methods.layers.storyboard import Storyboard
+from bench.testing.generation import batch_of, drawn, fit, small_world
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A Stable Diffusion folder for boards of 64 pixels: latents are 8 times smaller, the U-Net halves them twice."""
+    path = tmp_path_factory.mktemp("checkpoint") / "sd-small"
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    )
+    unet.save_pretrained(path / "unet")
+    AutoencoderKL(
+        block_out_channels=(4, 4, 4, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+    ).save_pretrained(path / "vae")
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["<|startoftext|>", "<|endoftext|>", *(f"{one}{end}" for one in letters for end in ("", "</w>"))]
+    text = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=12,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    CLIPTextModel(text).save_pretrained(path / "text_encoder")
+    CLIPTokenizer(vocab={word: at for at, word in enumerate(words)}, merges=[]).save_pretrained(path / "tokenizer")
+    # As in Stable Diffusion 1.5, whose folder names another scheduler than the one used here.
+    PNDMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, skip_prk_steps=True, steps_offset=1
+    ).save_pretrained(path / "scheduler")
+    return path
+
+
+def build(folder, seed=0, **config):
+    torch.manual_seed(seed)
+    settings = {"checkpoint": str(folder), "heads": 2, "sampling_steps": 2, "batch_size": 4, "rank": 2} | config
+    return StoryImager(StoryImager.Config(**settings), Context(small_world("story", train=8)))
+
+
+def test_only_adapters_and_the_context_extractor_learn(folder):
+    method = build(folder)
+    before = {name: weight.clone() for name, weight in method.named_parameters()}
+    steps = fit(method, epochs=1)
+    assert all(loss > 0 for losses in steps.losses.values() for loss in losses)
+    moved = {name for name, weight in method.named_parameters() if not weight.equal(before[name])}
+    frozen = set(frozen_names(method))
+    assert frozen and moved and not moved & frozen
+    learnt = {id(weight) for weight in [*adapter_parameters(method.parts.unet), *method.story_context.parameters()]}
+    assert {id(weight) for name, weight in method.named_parameters() if name not in frozen} == learnt
+
+
+def test_given_frames_come_back_and_the_rest_is_drawn(folder):
+    method = build(folder).eval()
+    assert method.parts.frame == (32, (4, 4, 4)) and method.parts.diffusion.prediction == "epsilon"
+    assert method.parts.diffusion.settings["clip_sample"] is False
+    batch = batch_of(method.data.valid, slice(0, 2))
+    given = torch.tensor([[True, False, False, False], [False, True, False, True]])
+    shown = batch.frames * given[:, :, None, None, None]
+    with torch.no_grad():
+        made = method.complete(shown, given, batch.captions, torch.Generator().manual_seed(0))
+    assert made[given].equal(shown[given]) and bool(torch.isfinite(made).all()) and made[~given].any()
+
+
+def test_the_frozen_parts_are_not_kept_among_the_weights(folder):
+    method = build(folder)
+    fit(method, epochs=1)
+    state = method.state_dict()
+    assert not set(state) & set(frozen_names(method))
+    fresh = build(folder, seed=5)
+    fresh.load_state_dict(state)
+    torch.testing.assert_close(drawn(fresh, method.data.valid), drawn(method, method.data.valid))
+    assert method.encoders == {"sd-small"}
+
+
+def test_frozen_parts_stay_in_eval_mode(folder):
+    method = build(folder).train()
+    assert not method.parts.unet.training and method.story_context.training
+
+
+def test_a_left_out_caption_is_the_empty_one(folder):
+    method = build(folder)
+    captions = batch_of(method.data.valid, slice(0, 2)).captions
+    words = method.parts.words(captions, torch.tensor([True, False])).tokens
+    assert words.shape == (8, 12, 16)
+    assert words[0].equal(words[1]) and not words[4].equal(words[0])
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
+def test_a_folder_without_a_part_is_refused_by_name(folder, tmp_path, part):
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    shutil.rmtree(broken / part)
+    with pytest.raises(UserError, match=f"the {part} of checkpoint .*broken"):
+        build(broken)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
+        build("nobody/no-such-model")
+    assert "hf download" in (caught.value.hint or "")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        build(tmp_path)
+
+
+def test_a_side_that_does_not_fit_is_refused(folder):
+    with pytest.raises(UserError, match="multiple of 16"):
+        build(folder, frame_side=24)
+
+
+def test_the_published_size_fits_together():
+    board = Storyboard(2, 2, 4, "columns")
+    with torch.device("meta"):  # shapes without the 3.4 GB of weights
+        unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)  # Stable Diffusion 1.5
+        adapt(unet, board, rank=16, story_tokens=16)
+        context = torch.empty(1, 4 * 77 + 16, 768)
+        answer = unet(torch.empty(1, 4, 64, 64), 10, encoder_hidden_states=context).sample
+    assert answer.shape == (1, 4, 64, 64)
+    assert sum(isinstance(part, FrameStoryAttention) for part in unet.modules()) == 16
+    adapters = sum(weight.numel() for weight in adapter_parameters(unet))
+    assert 0.005 < adapters / sum(weight.numel() for weight in unet.parameters()) < 0.02
