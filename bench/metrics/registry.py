@@ -16,3 +16,21 @@ for _name in ("top1", "top5", "nll", "macro_f1", "ece", "class_accuracy"):
     METRICS.register(_name, f"bench.metrics.classification:{_name.upper()}")
 for _name in ("accuracy", "wups"):
     METRICS.register(_name, f"bench.metrics.vqa:{_name.upper()}")
+for _name in (
+    "fid",
+    "kid",
+    "is",
+    "clip_score",
+    "no_edit_clip_score",
+    "manipulation_precision",
+    "l2",
+    "target_error",
+    "no_edit_target_error",
+    "fsd",
+    "attribute_f1",
+    "frame_accuracy",
+    "consistency",
+    "given_exact",
+    "seconds_per_image",
+):
+    METRICS.register(_name, f"bench.metrics.generation:{_name.upper()}")

@@ -26,7 +26,7 @@ SIDE = 32
 PARTS = ("train", "valid", "test")
 SMALLEST = 16
 """Rows of a part at the smallest scale."""
-CAPTION_LENGTH = max(2 * 8 + 1 + 4, 1)
+CAPTION_LENGTH = 2 * 8 + 1 + 4
 """Words of the longest caption: two objects of `a small red circle at the top left`, `and`, `on a white ground`."""
 STORY_ATTRIBUTES = (*CHARACTER_NAMES, *COLOUR_NAMES, *(f"{name} ground" for name in GROUND_NAMES))
 """Names of the frame labels of stories."""

@@ -1,0 +1,270 @@
+"""What the tasks that make images share: batches, prompts, and the networks that judge."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from bench.encoders.build import build_encoder
+from bench.encoders.features import feature_network, frame_classifier, labelled_frames
+from bench.errors import DivergedError, UserError
+from bench.methods.generator import Prompts
+from bench.metrics.generation import check_evaluators
+from bench.metrics.manipulation import cosines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bench.data.generation import GenerationData, Texts
+    from bench.encoders.base import ImageTextEncoder
+    from bench.encoders.features import FeatureNetwork
+    from bench.methods.base import Method
+    from bench.metrics.generation import Parsed
+
+SEED = 20_250
+"""Of the stream that all draws of validation and of evaluation come from, whatever the run's seed."""
+BLOCK = 64
+"""Images drawn at a time. Part of the protocol: with another block the same stream gives other images."""
+VALIDATED = 128
+"""Most images that validation draws, so that an epoch stays cheap."""
+LONGEST_PROMPT = 2_000
+"""Characters of a prompt that a person types."""
+_KEPT = 24
+_judges: dict[tuple[str, ...], Any] = {}
+_seen: dict[tuple[str, ...], np.ndarray] = {}
+
+
+class Place(NamedTuple):
+    """Where a method computes: what its inputs must look like."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def place_of(method: Method) -> Place:
+    """Returns the device and the floating type of a method's parameters; CPU and float32 where it has none."""
+    known = next((tensor for tensor in method.parameters() if tensor.is_floating_point()), torch.zeros(()))
+    return Place(known.device, known.dtype)
+
+
+class Shuffled:
+    """Shuffled rows of an epoch. A last batch of one row joins the one before it: batch normalisation needs two.
+
+    Args:
+        rows: Number of rows.
+        batch_size: Rows in a batch; the last of an epoch may be smaller, or larger by one.
+        generator: CPU random stream.
+    """
+
+    def __init__(self, rows: int, batch_size: int, generator: torch.Generator) -> None:
+        self.rows, self.batch_size, self.generator = rows, batch_size, generator
+
+    def epoch(self) -> Iterator[np.ndarray]:
+        """Yields (B,) int64 rows."""
+        parts = list(torch.randperm(self.rows, generator=self.generator).split(self.batch_size))
+        if len(parts) > 1 and self.batch_size > 1 and len(parts[-1]) == 1:
+            parts[-2:] = [torch.cat(parts[-2:])]
+        for part in parts:
+            yield part.numpy()
+
+
+def as_images(pixels: np.ndarray, place: Place) -> torch.Tensor:
+    """Returns (..., 3, h, w) images in [-1, 1] of (..., h, w, 3) uint8 pixels."""
+    images = torch.from_numpy(np.array(pixels)).to(place.device)
+    return images.movedim(-1, -3).to(place.dtype) / 127.5 - 1.0
+
+
+def as_pixels(images: torch.Tensor) -> np.ndarray:
+    """Returns (..., h, w, 3) uint8 pixels of (..., 3, h, w) images in [-1, 1]; what lies outside is clipped."""
+    scaled = ((images.detach().float().clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
+    pixels: np.ndarray = scaled.movedim(-3, -1).cpu().numpy()
+    return pixels
+
+
+def checked(images: torch.Tensor, shape: Sequence[int], method: Method) -> torch.Tensor:
+    """Returns what a method made.
+
+    Raises:
+        TypeError: It has another shape.
+        DivergedError: It is not finite.
+    """
+    if tuple(images.shape) != tuple(shape):
+        raise TypeError(f"{type(method).__name__} made images of shape {tuple(images.shape)}, not {tuple(shape)}")
+    if not bool(torch.isfinite(images).all()):
+        raise DivergedError(f"{type(method).__name__} made images that are not finite", epoch=0)
+    return images
+
+
+def prompts_at(texts: Texts, rows: np.ndarray, place: Place) -> Prompts:
+    """Returns the captions of some rows as a method reads them."""
+    tokens = torch.from_numpy(np.asarray(texts.tokens)[rows].astype(np.int64)).to(place.device)
+    lengths = torch.from_numpy(np.asarray(texts.lengths)[rows].astype(np.int64)).to(place.device)
+    return Prompts(tokens, lengths, tuple(np.asarray(texts.texts)[rows].tolist()))
+
+
+def prompts_of(texts: Sequence[str], data: GenerationData, place: Place) -> Prompts:
+    """Returns prompts that people typed as a method reads them; words that training never saw are unknown.
+
+    Raises:
+        UserError: A prompt has no word, no word that training knows, or is longer than `LONGEST_PROMPT`.
+    """
+    from bench.data.readers.captions import MAX_WORDS
+    from bench.data.readers.text import words
+
+    index = {word: token for token, word in enumerate(data.vocabulary)}
+    rows = []
+    for text in texts:
+        if len(text) > LONGEST_PROMPT:
+            raise UserError(
+                f"the prompt {text[:40]!r}... has {len(text):,} characters.",
+                hint=f"At most {LONGEST_PROMPT:,} are taken, of which the first {MAX_WORDS} words count.",
+            )
+        found = [index.get(word, 1) for word in words(text)[:MAX_WORDS]]
+        if not any(token > 1 for token in found):
+            known = ", ".join(data.vocabulary[2:10])
+            raise UserError(
+                f"the prompt {text[:60]!r} has no word that {data.name!r} was trained on.",
+                hint=f"It knows {known}, ...",
+            )
+        rows.append(found)
+    tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+    for place_, row in enumerate(rows):
+        tokens[place_, : len(row)] = torch.tensor(row)
+    lengths = torch.tensor([len(row) for row in rows])
+    return Prompts(tokens.to(place.device), lengths.to(place.device), tuple(texts))
+
+
+def subset(rows: int, most: int) -> np.ndarray:
+    """Returns at most `most` of `rows` row numbers, the same ones each time, in ascending order."""
+    order = np.random.Generator(np.random.PCG64(SEED)).permutation(rows)[:most]
+    return np.sort(order)
+
+
+class Stopwatch:
+    """Adds up wall seconds of what a device did.
+
+    Args:
+        device: Its queue is waited for before the clock is read.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, 0.0
+
+    def __enter__(self) -> None:
+        self._wait()
+        self._begun = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._wait()
+        self.seconds += time.perf_counter() - self._begun
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+class Judges:
+    """The networks that metrics look through, kept in memory between epochs.
+
+    Args:
+        data: Training and validation split: image-text encoders and judges of frames are trained on `data.train`.
+        device: Where they compute.
+    """
+
+    def __init__(self, data: GenerationData, device: torch.device) -> None:
+        self.data, self.device = data, device
+
+    def check(self, method: Method, metrics: Sequence[Parsed]) -> None:
+        """Checks, before anything is drawn, that every network can be had and that none was trained against.
+
+        Raises:
+            UserError: One was; names the method and the network. Or a network cannot be had, or has nothing to learn
+                from in this data set.
+        """
+        names: set[str] = set()
+        for parsed in metrics:
+            if parsed.network is not None:
+                names.add(parsed.network)
+                if parsed.family.network == "text":
+                    names.add(self.encoder(parsed.network).identity)
+                elif parsed.family.network == "frames":
+                    labelled_frames(parsed.network, self.data)
+                else:
+                    self._network(parsed.network)
+        inner = method.innermost
+        label = type(inner).__module__.rpartition(".")[2]
+        check_evaluators(label, getattr(inner, "encoders", frozenset()), names)
+
+    def encoder(self, name: str) -> ImageTextEncoder:
+        """Returns the image-text encoder of a name."""
+        found: ImageTextEncoder = self._kept(("text", name), lambda: build_encoder(name, self.data))
+        return found
+
+    def features(self, name: str, pixels: np.ndarray, *, of: str | None = None) -> np.ndarray:
+        """Returns (n, d) float64 features of (n, h, w, 3) pixels.
+
+        Args:
+            name: Feature network.
+            pixels: What it looks at.
+            of: What they are, where they are the same each time; the features are then kept.
+        """
+        key = ("seen", name, self.data.digest, self.data.name, of or "", str(len(pixels)))
+        if of is not None and self.data.digest and key in _seen:
+            return _seen[key]
+        network = self._network(name)
+        found = self._blocks(pixels, network.features)
+        if of is not None and self.data.digest:
+            _remember(_seen, key, found)
+        return found
+
+    def probabilities(self, name: str, pixels: np.ndarray) -> np.ndarray:
+        """Returns (n, C) float64 class probabilities of a feature network."""
+        network = self._network(name)
+        return self._blocks(pixels, lambda images: network.logits(images).double().softmax(1))
+
+    def attributes(self, name: str, pixels: np.ndarray) -> np.ndarray:
+        """Returns (n, K) float64 probabilities of frame labels."""
+        network: FeatureNetwork = self._kept(("frames", name), lambda: frame_classifier(name, self.data))
+        return self._blocks(pixels, lambda images: network.logits(images).double().sigmoid())
+
+    def similarity(self, name: str, pixels: np.ndarray, texts: Texts) -> np.ndarray:
+        """Returns the (n,) cosine of each image with its caption."""
+        encoder = self.encoder(name)
+        images = self._blocks(pixels, encoder.images)
+        place = Place(self.device, torch.float32)
+        with torch.no_grad():
+            parts = [
+                encoder.texts(prompts_at(texts, rows, place)).double().cpu().numpy()
+                for rows in np.array_split(np.arange(len(texts)), -(-len(texts) // 256))
+            ]
+        return cosines(images, np.concatenate(parts))
+
+    def _network(self, name: str) -> FeatureNetwork:
+        found: FeatureNetwork = self._kept(("features", name), lambda: feature_network(name))
+        return found
+
+    def _kept(self, key: tuple[str, str], build: Callable[[], Any]) -> Any:
+        # A feature network depends on no data; the others are trained on it.
+        data = () if key[0] == "features" else (self.data.name, self.data.digest)
+        whole = (*key, *data, str(self.device))
+        if whole not in _judges:
+            _remember(_judges, whole, build().to(self.device))
+        return _judges[whole]
+
+    def _blocks(self, pixels: np.ndarray, look: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        place = Place(self.device, torch.float32)
+        with torch.no_grad():
+            parts = [
+                look(as_images(pixels[start : start + 256], place)).double().cpu().numpy()
+                for start in range(0, len(pixels), 256)
+            ]
+        return np.concatenate(parts)
+
+
+def _remember(memory: dict[tuple[str, ...], Any], key: tuple[str, ...], value: Any) -> None:
+    while len(memory) >= _KEPT:
+        memory.pop(next(iter(memory)))
+    memory[key] = value
