@@ -162,9 +162,9 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[Difference]:
 def source_digest(*modules: str) -> str:
     """Returns a digest of what the code of some modules does, found without running it.
 
-    Comments, docstrings, layout and imports for type checkers do not count. The modules of `bench.methods` and `bench.encoders`
-    (for a third party's module, of its own top-level package too) that are imported, directly or not, do; `bench.methods.base` and
-    `bench.methods.registry` do not.
+    Comments, docstrings, layout and imports for type checkers do not count. The modules of `bench.methods` and
+    `bench.encoders` (for a third party's module, of its own top-level package too) that are imported, directly or not,
+    do; `bench.methods.base` and `bench.methods.registry` do not.
 
     Args:
         modules: Dotted names. An adapter's cell names the wrapped method's module too.

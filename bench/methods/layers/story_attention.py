@@ -68,7 +68,8 @@ class LowRankSet(nn.Module):
         """
 
         def heads(rows: Tensor) -> Tensor:
-            return rows.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            split: Tensor = rows.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            return split
 
         query = heads(attention.to_q(x) + self.query(x))
         key = heads(attention.to_k(context) + self.key(context))
@@ -160,7 +161,8 @@ class FrameStoryAttention(nn.Module):
         seen = self.frame(attn, cells, words, frame_bias).view(batch, frames, side, side, width)
         tiled = board.tile(seen.permute(0, 1, 4, 2, 3)).flatten(2).transpose(1, 2)
         told = self.story(attn, hidden_states, encoder_hidden_states[:, split:], story_bias)
-        return tiled + told
+        both: Tensor = tiled + told
+        return both
 
 
 def adapt(unet: Any, board: Storyboard, *, rank: int, story_tokens: int) -> None:

@@ -202,7 +202,8 @@ def fitting_side(side: int, wanted: int | None, levels: int, *, largest: int) ->
     """
     step = 2 ** (levels - 1)
     if wanted is None:
-        return max(step, min(side, largest) // step * step)
+        chosen: int = max(step, min(side, largest) // step * step)
+        return chosen
     if wanted < step or wanted % step:
         raise UserError(f"pictures of {wanted} pixels cannot be halved {levels - 1} times.")
     return wanted
