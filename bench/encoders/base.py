@@ -46,7 +46,7 @@ class ImageTextEncoder(nn.Module):
 
     def tokens(self, prompts: Prompts) -> dict[str, Tensor]:
         """Returns the text model's input for captions, on the encoder's device."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must override tokens")
 
     @torch.no_grad()
     def texts(self, prompts: Prompts) -> Tensor:
