@@ -17,11 +17,11 @@ SMALL_SIDE = 40
 """Images whose short side is at most this many pixels are shifted; larger ones are cropped and resized."""
 PAD = 4
 """Largest shift of small images, in pixels."""
-AREA = (0.6, 1.0)
+AREA = (0.25, 1.0)
 """Smallest and largest share of a large image that a crop keeps."""
 RATIO = (3 / 4, 4 / 3)
 """Smallest and largest width over height of a crop."""
-JITTER = 0.2
+JITTER = 0.4
 """Brightness, contrast and saturation of large images change by up to this factor."""
 
 
@@ -29,8 +29,8 @@ def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Augments a batch for training.
 
     Small images are padded with 4 black pixels on each side and cut back at a random place (He et al., CVPR 2016,
-    section 4.2); of larger ones a random part is cut out and resized, and brightness, contrast and saturation change a
-    little. Half of all images are mirrored.
+    section 4.2); of larger ones a random part is cut out and resized, and brightness, contrast and saturation
+    change. Half of all images are mirrored.
 
     Args:
         pixels: (B, height, width, 3) uint8 on any device.

@@ -92,7 +92,7 @@ def test_grocery_is_read_with_its_splits_and_a_sentence_beside_training_images(d
     assert found.sizes == {"train": 4, "valid": 1, "test": 3, "classes": 2}
     training = found.training()
     assert training.classes == ("Lemon", "Sour-Milk") and training.digest == found.digest
-    assert training.train.pixels.shape == (4, 64, 64, 3)
+    assert training.train.pixels.shape == (4, 96, 96, 3)
     assert training.train.labels.tolist() == [0, 1, 0, 1]
     for pixels, label in zip(training.train.pixels, training.train.labels, strict=True):
         assert np.abs(pixels.astype(int) - COLOURS[label]).max() < 8
@@ -209,7 +209,7 @@ def test_real_grocery_is_what_its_card_says(fresh_cache: Path) -> None:
         name: info.dim for name, info in card.modalities.items()
     }
     training = found.training()
-    assert training.train.pixels.shape == (2640, 64, 64, 3) and training.valid.pixels.shape[0] == 296
+    assert training.train.pixels.shape == (2640, 96, 96, 3) and training.valid.pixels.shape[0] == 296
     assert len(np.unique(training.valid.labels)) == 60 and len(np.unique(training.train.labels)) == 81
     assert len(np.unique(training.text.tokens, axis=0)) == 81
     assert len(found.test()["clean"]) == 2485

@@ -132,7 +132,7 @@ def test_large_images_are_cut_to_a_part_of_bounded_area_and_ratio() -> None:
     assert abs(float((wide < 0).double().mean()) - 0.5) < 0.1
     assert bool((high > 0).all())
     area, ratio = wide.abs() * high, wide.abs() / high
-    assert 0.55 < float(area.min()) < 0.65 and 0.95 < float(area.max()) <= 1.001
+    assert 0.23 < float(area.min()) < 0.3 and 0.95 < float(area.max()) <= 1.001
     assert 0.74 < float(ratio.min()) < 0.8 and 1.25 < float(ratio.max()) < 1.35
     assert float(ratio.log().mean().abs()) < 0.03
 
@@ -144,7 +144,7 @@ def test_large_images_change_in_colour_and_stay_in_range() -> None:
     assert float(out.min()) >= 0 and float(out.max()) <= 1
     flat = torch.full((50, 64, 64, 3), 128, dtype=torch.uint8)
     brightness = augment(flat, torch.Generator().manual_seed(0)).mean((1, 2, 3)) * 255 / 128
-    assert 0.8 <= float(brightness.min()) < 0.85 and 1.15 < float(brightness.max()) <= 1.2001
+    assert 0.6 <= float(brightness.min()) < 0.7 and 1.3 < float(brightness.max()) <= 1.4001
 
 
 def test_validation_scores_images_alone_in_eval_mode() -> None:

@@ -40,7 +40,7 @@ class ImageConfig(ScheduledConfig):
     trains from scratch."""
     freeze: bool = False
     """Whether a checkpoint's weights stay as they are and only what is on top is trained."""
-    label_smoothing: Annotated[float, Choices(0.0, 0.1)] = 0.0
+    label_smoothing: Annotated[float, Choices(0.0, 0.1)] = 0.1
     """Probability that the cross-entropy's target spreads over all classes."""
 
 
