@@ -12,6 +12,7 @@ from bench.data.splits import SPLIT_NAMES
 from bench.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _LARGEST_ID = 2**31 - 2
@@ -55,7 +56,12 @@ class _Rows:
 
 
 def read_interactions(
-    path: Path, *, max_users: int = _LARGEST_ID, max_items: int = _LARGEST_ID, drop_repeats: bool = False
+    path: Path,
+    *,
+    max_users: int = _LARGEST_ID,
+    max_items: int = _LARGEST_ID,
+    drop_repeats: bool = False,
+    split_names: Sequence[str] = SPLIT_NAMES,
 ) -> InteractionTable:
     """Reads `interactions.parquet`: user, item and, where present, split (train, valid, test) and time (unix seconds).
 
@@ -64,6 +70,7 @@ def read_interactions(
         max_users: Every user id must be below this.
         max_items: Every item id must be below this.
         drop_repeats: Keep the first of repeated (user, item) rows instead of refusing them.
+        split_names: What the column split may hold; labels are places in it.
 
     Raises:
         DataError: The file is missing or damaged, a column is missing, or a row breaks a rule; names the row.
@@ -77,9 +84,10 @@ def read_interactions(
     if "split" in frame.columns:
         names = frame["split"].cast(pl.String)
         mapped = names.replace_strict(
-            {name: index for index, name in enumerate(SPLIT_NAMES)}, default=None, return_dtype=pl.Int8
+            {name: index for index, name in enumerate(split_names)}, default=None, return_dtype=pl.Int8
         )
-        _refuse(mapped.is_null(), names, rows, "'split' must be train, valid or test")
+        allowed = f"{', '.join(split_names[:-1])} or {split_names[-1]}"
+        _refuse(mapped.is_null(), names, rows, f"'split' must be {allowed}")
         labels = mapped.to_numpy()
     times = _times(frame["time"], rows) if "time" in frame.columns else None
     return _finish(rows, users, items, times, labels, drop_repeats=drop_repeats)

@@ -71,6 +71,36 @@ class SequenceProtocol(ScoringProtocol):
     mask: Literal["history", "nothing"]
 
 
+@dataclass(frozen=True)
+class ColdStartProtocol(ScoringProtocol):
+    """Recommendation of items nobody has taken: whole items are held out, and every user is ranked for three times.
+
+    Cold items come in two groups: the rows of one are validation rows, those of the other test rows; none is a training
+    row. The rows of warm items have training, validation and test parts of their own. A user is ranked over cold items
+    (`cold`), warm items (`warm`) and both (`all`); targets are the held-out rows of the items that are ranked, and a
+    user without one does not count under that condition.
+
+    Attributes:
+        split: `items`: drawn with `split_seed`, 80/10/10 of the items that occur at all, then the rows of warm items by
+            MMRec's per-user rule; rows whose hold-out would leave a user or a warm item without a training row stay in
+            train (`bench.data.cold_splits`). `shipped`: the six parts published with the data; `train` and
+            `train_map` are both training rows.
+        split_seed: Seed of the draw.
+        others: What the other group of cold items is, of which nobody has a target: `absent` from the candidates, or a
+            `candidate` like any cold item.
+        mask: What is left out of a user's candidates: training rows, and at test the validation rows as well.
+        ties: How equal scores are ordered. File order tells what is popular in some datasets, so ids must not decide.
+        averaging: Which users count.
+    """
+
+    split: Literal["items", "shipped"]
+    split_seed: int
+    others: Literal["absent", "candidate"]
+    mask: str = "train; at test train and validation"
+    ties: str = "one random order of the items, the same for everyone"
+    averaging: str = "plain mean over users with a target under the condition; users without a training row are dropped"
+
+
 PROTOCOLS: dict[str, ScoringProtocol] = {
     protocol.name: protocol
     for protocol in (
@@ -104,6 +134,22 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
         ),
         SequenceProtocol("loo-v1", "leave-one-out, all items ranked but those of the history", mask="history"),
         SequenceProtocol("loo-all-v1", "leave-one-out, all items ranked", mask="nothing"),
+        ColdStartProtocol(
+            "cold-items-v1",
+            "a seeded 80/10/10 draw of warm, cold-validation and cold-test items; known items masked, the other group "
+            "of cold items is not ranked",
+            split="items",
+            split_seed=80,
+            others="absent",
+        ),
+        ColdStartProtocol(
+            "citeulike-gar-v1",
+            "the cold split published with GAR, train and train_map both for training; known items masked, both groups "
+            "of cold items are ranked",
+            split="shipped",
+            split_seed=0,
+            others="candidate",
+        ),
         ScoringProtocol("official-v1", "the published split; validation part as the card says"),
         ScoringProtocol("grouped-v1", "a seeded split by group, as the card says; no group is in two parts"),
         ScoringProtocol("generated-v1", "parts drawn apart by the generator"),

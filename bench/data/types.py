@@ -11,7 +11,11 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ModalityKind = Literal["features", "neighbours", "images", "text", "clips"]
+ModalityKind = Literal["features", "neighbours", "images", "text", "clips", "annotations"]
+
+ANNOTATIONS = "annotations"
+"""Name under which a dataset lists the privileged words of its items. Methods can need them; they are no content: no
+graph is made of them, and they are not among the modalities of what a method gets."""
 
 
 class ModalityInfo(NamedTuple):
@@ -19,7 +23,8 @@ class ModalityInfo(NamedTuple):
 
     kind: ModalityKind
     """`features`: one raw vector per item. `neighbours`: only lists of similar items are published. `images`: pixels.
-    `text`: words. `clips`: vectors of the clips of a video, or of the regions of a still."""
+    `text`: words. `clips`: vectors of the clips of a video, or of the regions of a still. `annotations`: words that
+    training alone may see."""
     dim: int
     """Width of the vectors methods receive; side of images in pixels; words of a text's vocabulary."""
     derived: str | None

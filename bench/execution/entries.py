@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.data.types import ANNOTATIONS
 from bench.execution.jobs import Job
 from bench.graph.compile import view_digest
 from bench.graph.stages import parse_pipeline, pipeline_to_yaml
@@ -210,7 +211,8 @@ def view_pipelines(
     found: dict[str, Pipeline] = {}
     if entry.wrap is not None:
         found.update(view_pipelines(entry.wrap, config[WRAPPED], modalities))
-    found.update(cls.views(cls.Config.with_values(own), modalities))
+    content = {name: info for name, info in modalities.items() if name != ANNOTATIONS}
+    found.update(cls.views(cls.Config.with_values(own), content))
     found.update({name: parse_pipeline(stages) for name, stages in entry.views.items() if name in found})
     return found
 

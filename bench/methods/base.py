@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.data.types import ANNOTATIONS
 from bench.spec.config import MethodConfig
 from bench.spec.space import Choices
 
@@ -70,7 +71,7 @@ class Needs(NamedTuple):
         absent = sorted(self.modalities - set(present))
         if absent:
             return f"needs modality {', '.join(map(repr, absent))}, {dataset!r} has {have}"
-        if len(present) < self.at_least:
+        if len(set(present) - {ANNOTATIONS}) < self.at_least:
             return f"needs at least {self.at_least} modalities, {dataset!r} has {have}"
         if self.raw:
             derived = [name for name, info in present.items() if info.derived is not None]
@@ -108,12 +109,16 @@ class Group(NamedTuple):
         lr: Adam's step size.
         betas: Adam's decay rates; torch wants both as floats.
         weight_decay: Adam's L2 weight decay.
+        rates: Step sizes of the first parameters, one each; the others (an adapter's come last) take `lr`.
+        adagrad: What Adagrad's sums of squares begin with, to take Adagrad in place of Adam; None takes Adam.
     """
 
     parameters: Sequence[nn.Parameter]
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
+    rates: Sequence[float] = ()
+    adagrad: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +262,7 @@ class Adapter(Method):
 
 
 class Recommender(Method):
-    """A method that ranks all items for a user from the behaviour of all users (task `recommendation`).
+    """A method that ranks all items for a user from the behaviour of all users (`recommendation`, `cold_start`).
 
     Subclasses override `fit` (and set `closed_form = True`) or `loss`, and `score`.
 
@@ -266,7 +271,7 @@ class Recommender(Method):
         context: `RecommendationData`, views and floating type.
     """
 
-    tasks: ClassVar[frozenset[str]] = frozenset({"recommendation"})
+    tasks: ClassVar[frozenset[str]] = frozenset({"recommendation", "cold_start"})
 
     def __init__(self, config: MethodConfig, context: Context) -> None:
         super().__init__(config, context)

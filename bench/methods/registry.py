@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 METHODS: Registry[type[Method]] = Registry(
     "method", group="bench.methods", packages=(
         "bench.methods.recommendation",
+        "bench.methods.cold_start",
         "bench.methods.sequential",
         "bench.methods.classification",
         "bench.methods.vqa",

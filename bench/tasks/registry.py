@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 TASKS: Registry[Task] = Registry("task")
 TASKS.register("recommendation", "bench.tasks.recommendation:TASK")
+TASKS.register("cold_start", "bench.tasks.cold_start:TASK")
 TASKS.register("sequential", "bench.tasks.sequential:TASK")
 TASKS.register("classification", "bench.tasks.classification:TASK")
 TASKS.register("vqa", "bench.tasks.vqa:TASK")

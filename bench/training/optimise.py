@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -40,6 +41,22 @@ def step_size_factor(config: GradientConfig, epochs: int) -> Callable[[int], flo
     return factor
 
 
+def _optimiser(group: Group, *, decoupled: bool) -> Optimizer:
+    parameters: Any = list(group.parameters)
+    if group.rates:
+        rates = chain(group.rates, repeat(group.lr))
+        parameters = [{"params": [one], "lr": rate} for one, rate in zip(parameters, rates, strict=False)]
+    if group.adagrad is not None:
+        # With nothing under the root but the sums themselves it is TensorFlow's, which published settings are of.
+        return torch.optim.Adagrad(
+            parameters, lr=group.lr, weight_decay=group.weight_decay, initial_accumulator_value=group.adagrad, eps=0.0
+        )
+    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+    # The fused kernel makes one pass over each parameter; the default makes about ten, each with a temporary of its
+    # size.
+    return kind(parameters, lr=group.lr, betas=group.betas, weight_decay=group.weight_decay, fused=True)
+
+
 class Optimisers:
     """Optimisers by group name, each with its schedule; "" is the one over everything.
 
@@ -54,18 +71,12 @@ class Optimisers:
         self._method, self._fabric = method, fabric
         self._clip = config.clip_norm if isinstance(config, ScheduledConfig) else None
         decoupled = isinstance(config, ScheduledConfig) and config.optimiser == "adamw"
-        kind = torch.optim.AdamW if decoupled else torch.optim.Adam
         groups: Mapping[str, Group] = method.groups()
         if not groups:
             trainable = [parameter for parameter in method.parameters() if parameter.requires_grad]
             groups = {"": Group(trainable, config.lr, weight_decay=config.weight_decay)}
-        # The fused kernel makes one pass over each parameter; the default makes about ten, each with a temporary of
-        # its size.
         self._plain: dict[str, Optimizer] = {
-            name: kind(
-                list(group.parameters), lr=group.lr, betas=group.betas, weight_decay=group.weight_decay, fused=True
-            )
-            for name, group in groups.items()
+            name: _optimiser(group, decoupled=decoupled) for name, group in groups.items()
         }
         factor = step_size_factor(config, epochs)
         self._schedules = {
