@@ -151,6 +151,14 @@ def tolerance(old: MetricBaseline, seeds: int, rule: Rule, quantile: float) -> f
     return max(noise, rule.floor * abs(old.mean), _TINY)
 
 
+def tolerance_of(baseline: Baseline, old: MetricBaseline, seeds: int) -> float | None:
+    """Returns how much worse than `old`, a value of `baseline`, the mean of some new seeds may be.
+
+    None where the baseline has too few seeds to know the noise.
+    """
+    return tolerance(old, seeds, baseline.rule, _Quantiles(baseline)(old.n)) if old.n >= MIN_SEEDS else None
+
+
 def insensitive(baseline: Baseline, seeds: int, *, share: float = 0.25) -> list[tuple[CellKey, str, float]]:
     """Returns the values whose tolerance is more than a share of their mean: a gate that can hardly ever close.
 

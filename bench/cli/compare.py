@@ -211,23 +211,9 @@ def _lines(pair: Pair) -> list[str]:
 
 def verdict(pair: Pair, direction: Direction | None) -> str:
     """Returns the answer in a sentence: a claim about methods needs units and seeds to agree."""
-    from bench.analysis.seeds import SeedDifference
+    from bench.analysis.verdict import verdict_text
 
-    result = pair.comparison
-    if pair.corrected >= ALPHA:
-        return f"no significant difference over units (p = {_p(pair.corrected)})"
-    higher, lower = (pair.a, pair.b) if result.difference > 0 else (pair.b, pair.a)
-    if direction is None:
-        said = f"{higher.method} scores higher than {lower.method}"
-    else:
-        better, worse = (higher, lower) if direction == "maximize" else (lower, higher)
-        said = f"{better.method} is better than {worse.method}"
-    over = result.over_seeds
-    if not isinstance(over, SeedDifference):
-        return f"{said} on these units with these trained models; too few seeds to say so of the methods"
-    if over.p_value is not None and over.p_value >= ALPHA:
-        return f"{said} on these units with these trained models; over seeds the difference is not significant"
-    return f"{said}, over units and over seeds"
+    return verdict_text(pair.b.method, pair.a.method, pair.comparison, pair.corrected, direction, alpha=ALPHA)
 
 
 def _plain(pair: Pair) -> dict[str, Any]:

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from bench.cli import output
 from bench.cli.options import DEFAULT_STORE, JsonOption, RunArgument, StoreOption
 
 if TYPE_CHECKING:
+    from bench.store import Store
     from bench.store.records import CurvePoint, EnvironmentRecord, RunRecord, StudyRecord, TrialRecord
 
 EXAMPLE = "bench show mgcn:baby:0"
 CURVE_ROWS = 12
 
 
-def command(run: RunArgument, *, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+def command(
+    run: RunArgument,
+    *,
+    samples: Annotated[
+        Path | None,
+        typer.Option("--samples", metavar="DIR", help="Write what the run left to look at there, and print no more."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
     """Print one run in full.
 
-    Numbers, configuration, how it was chosen, what it was made from and where, its curve.
+    Numbers, configuration, how it was chosen, what it was made from and where, its curve. With --samples: its images,
+    confusion matrix, clips kept, as PNG files beside what is stored.
     """
     from bench.cli.find import find_run
     from bench.store import Store
 
     with Store.open(store, read_only=True) as opened:
         record = find_run(opened, run)
+        if samples is not None:
+            _write_samples(record, opened, samples, as_json=as_json)
+            return
         environment = opened.environment(record.environment) if record.environment else None
         study = opened.study(record.study) if record.study else None
         trials = opened.trials(record.study) if record.study else []
@@ -39,6 +56,27 @@ def command(run: RunArgument, *, store: StoreOption = DEFAULT_STORE, as_json: Js
     if record.error:
         _section("error")
         output.say(record.error.rstrip())
+
+
+def _write_samples(run: RunRecord, store: Store, folder: Path, *, as_json: bool) -> None:
+    from bench.errors import UserError
+    from bench.pictures import write_samples
+
+    found = store.samples(run.fingerprint)
+    if not found:
+        raise UserError(
+            f"run {run.fingerprint[:12]} ({run.method} on {run.dataset}) left nothing to look at.",
+            hint="Classification, question answering and generation leave samples; recommendation leaves numbers.",
+        )
+    written = write_samples(run, found, folder)
+    for problem in written.problems:
+        output.warn(problem)
+    if as_json:
+        output.emit({"files": written.files})
+        return
+    for file in written.files:
+        output.say(str(file))
+    output.note(f"{output.count(len(written.files), 'file')} of {run.method} on {run.dataset} in {folder}")
 
 
 def _section(title: str) -> None:

@@ -234,7 +234,8 @@ def _is_typing_only(node: object) -> bool:
     )
 
 
-def _imports(text: str, module: str, *, is_package: bool) -> list[str]:
+@lru_cache(maxsize=256)
+def _imports(text: str, module: str, *, is_package: bool) -> tuple[str, ...]:
     """Returns what a module imports that belongs to a method too; type-checking blocks do not count."""
     package = (module if is_package else module.rpartition(".")[0]).split(".")
     own = module.partition(".")[0]
@@ -258,7 +259,7 @@ def _imports(text: str, module: str, *, is_package: bool) -> list[str]:
             inner = [f"{base}.{alias.name}" for alias in node.names if belongs(f"{base}.{alias.name}")]
             names += _modules_of(base, inner) if inner else []
         waiting += ast.iter_child_nodes(node)
-    return names
+    return tuple(names)
 
 
 def _modules_of(package: str, names: list[str]) -> list[str]:

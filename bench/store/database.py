@@ -44,6 +44,8 @@ class Database:
         self._closed = False
         self._ready = False
         self._wal: bool | None = None
+        self.copied = False
+        """Whether a copy in memory is read, because the file has an older schema."""
         engine.check_place(location, read_only=read_only)
         with self._translated():
             self._engine = engine.create_engine(location, read_only=read_only)
@@ -88,6 +90,7 @@ class Database:
         self._engine.dispose()
         with self._translated():
             self._engine = engine.memory_copy(self.location)
+        self.copied = True
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

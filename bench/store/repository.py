@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ from bench.store.records import (
     UnitScores,
     ViewRecord,
 )
+from bench.store.samples import put_sample
 from bench.store.tables import (
     Base,
     Curve,
@@ -37,9 +39,10 @@ from bench.store.tables import (
     UnitScore,
     View,
 )
+from bench.store.variant import variant_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -89,6 +92,21 @@ class Store:
     def address(self) -> str:
         """Path or URL, without a password."""
         return str(self._database.location)
+
+    @property
+    def copied(self) -> bool:
+        """Whether a copy in memory is read, because the file has an older schema: worth keeping open."""
+        return self._database.copied
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Opens a read transaction, for the queries of other modules of this package.
+
+        Raises:
+            StoreError: The store is closed, locked or damaged.
+        """
+        with self._database.begin() as connection:
+            yield connection
 
     # Writing. A record that is there already takes no write at all: running a finished spec leaves the file as it was.
 
@@ -170,6 +188,16 @@ class Store:
                 rows = [sample.model_dump(exclude={"run"}) | {"run_id": row, "created": now} for sample in samples]
                 connection.execute(sa.insert(Sample), rows)
         return True
+
+    def put_sample(self, record: SampleRecord) -> None:
+        """Adds a sample to a stored run, in place of one about the same unit; its number is the next free one.
+
+        Raises:
+            UnknownNameError: The run is not stored.
+            StoreError: Writing failed.
+        """
+        with self._database.begin(write=True) as connection:
+            put_sample(connection, record)
 
     def _status(self, fingerprint: str) -> str | None:
         with self._database.begin() as connection:
@@ -390,6 +418,8 @@ def _upsert(connection: Connection, table: type[Base], key: Mapping[str, Any], r
     # JSON columns take what JSON can hold; a time stays a time.
     plain = record.model_dump(mode="json") | {"created": getattr(record, "created", None)}
     values = {name: plain[name] for name in plain if name in columns}
+    if isinstance(record, RunRecord):
+        values["variant"] = variant_digest(record.identity, record.method_digest)
     primary = sa.inspect(table).primary_key[0]
     where = [columns[name] == value for name, value in key.items()]
     found: int | str | None = connection.execute(sa.select(primary).where(*where)).scalar()

@@ -151,7 +151,13 @@ class Run(Base):
     """One cell of the result grid."""
 
     __tablename__ = "run"
-    __table_args__ = (Index(None, "task", "dataset", "protocol", "budget", "method"),)
+    __table_args__ = (
+        # Rows of result tables are counted from the index alone; the conventional name would pass 63 characters.
+        Index(
+            "ix_run_rows",
+            *("task", "dataset", "protocol", "budget", "method", "variant", "status", "seed", "select", "created"),
+        ),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     fingerprint: Mapped[str] = mapped_column(unique=True)
     identity: Mapped[dict[str, Any]]
@@ -184,6 +190,8 @@ class Run(Base):
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
     created: Mapped[datetime]
+    variant: Mapped[str | None]
+    """`bench.store.variant`; NULL in what a version without it wrote into a store that has it."""
 
 
 class Metric(Base):

@@ -217,6 +217,7 @@ def reasoning_samples(method: Answerer, split: VqaSplit, predicted: np.ndarray, 
             "about": video,
             "clips": [f"{video}/{clip}" for clip in range(split.clips.appearance.shape[1])],
             "weights": {key: _rounded(value[0]) for key, value in weights.items()},
+            **_read_words(data, questions, row, int(predicted[row])),
         }
         yield Sample(
             f"reasoning {questions.ids[row]}",
@@ -233,8 +234,26 @@ def _answer(data: VqaData, questions: Questions, row: int, predicted: int) -> st
         return data.answers[predicted]
     if predicted == questions.answers[row]:
         return str(questions.answer_texts[row])
-    length = int(questions.candidate_lengths[row, predicted])
-    return " ".join(data.vocabulary[token] for token in questions.candidates[row, predicted, :length].tolist())
+    return " ".join(_candidate(data, questions, row, predicted))
+
+
+def _candidate(data: VqaData, questions: Questions, row: int, place: int) -> list[str]:
+    """Returns the known words of one candidate of a question that brings some."""
+    assert questions.candidates is not None and questions.candidate_lengths is not None  # noqa: S101
+    tokens = questions.candidates[row, place, : int(questions.candidate_lengths[row, place])]
+    return [data.vocabulary[token] for token in tokens.tolist()]
+
+
+def _read_words(data: VqaData, questions: Questions, row: int, predicted: int) -> dict[str, object]:
+    """Returns the words that a method reads (with the candidate it chose), and the candidates, for people."""
+    words = [data.vocabulary[token] for token in questions.tokens[row, : int(questions.lengths[row])].tolist()]
+    if questions.candidates is None:
+        return {"words": words}
+    every = [_candidate(data, questions, row, place) for place in range(questions.candidates.shape[1])]
+    texts = [" ".join(words_) for words_ in every]
+    if questions.answers[row] >= 0:
+        texts[int(questions.answers[row])] = str(questions.answer_texts[row])
+    return {"words": words + every[predicted], "candidates": texts, "chosen": predicted}
 
 
 def _answerer(method: Method) -> Answerer:

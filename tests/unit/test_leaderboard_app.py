@@ -1,148 +1,157 @@
-"""Tests of the leaderboard's pages, run in Streamlit's own test harness."""
+"""Tests of the leaderboard as a whole: how it opens stores, and that it changes nothing."""
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
-from store_factories import NOON, make_run
+import streamlit as st
+from leaderboard_store import NASTY, ROOT, filled_store, marked_up, open_page, put, texts
 from streamlit.testing.v1 import AppTest
 
-from bench.analysis.summary import summarise
 from bench.store import Store
+from leaderboard.components import board as board_module
 
-ROOT = Path(__file__).parents[2]
-ASSET = ROOT / "tests" / "assets" / "schemas" / "v1.db"
-NASTY = "<b>bold</b> **x** :red[y] $z$"
+SCHEMAS = ROOT / "tests" / "assets" / "schemas"
+PAGES = ("overview", "task", "compare", "search")
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "results.db"
-    with Store.open(path) as store:
-        for seed, (bpr, mgcn) in enumerate([(0.10, 0.30), (0.12, 0.32)]):
-            detail = {"trials": 2, "epochs": 3, "seeds": [0, 1]}
-            for dataset in ("baby", "baby-twin"):
-                common = {"dataset": dataset, "generated": dataset == "baby-twin", "budget_detail": detail}
-                for method, value in (("bpr", bpr), ("mgcn", mgcn), (NASTY, 0.05)):
-                    metrics = {"recall@10": value / 2, "recall@20": value, "ndcg@10": 0.1, "ndcg@20": 0.2}
-                    store.put_run(
-                        make_run(method, seed, fingerprint=f"{method}{seed}{dataset}", metrics=metrics, **common)
-                    )
-        store.put_run(make_run("vbpr", status="skipped", reason=f"needs {NASTY}", metrics={}, budget_detail=detail))
-        store.put_run(make_run("ease", protocol="mmrec-tv-v1", budget="full", created=NOON))
-    return path
+    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
 
 
-def show(path, monkeypatch) -> AppTest:
-    monkeypatch.setenv("BENCH_STORE", str(path))
-    monkeypatch.setattr(sys, "argv", ["app.py"])
-    app = AppTest.from_file(str(ROOT / "leaderboard" / "app.py"), default_timeout=120).run()
-    assert not app.exception
-    return app
-
-
-def texts(app: AppTest) -> str:
-    return "\n".join(element.value for element in app.text)
-
-
-def test_the_first_page_shows_real_data_first_and_follows_the_pickers(filled, monkeypatch):
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_leaves_the_store_as_it_was(filled, monkeypatch, page):
     before = filled.read_bytes()
-    app = show(filled, monkeypatch)
-    assert {box.label: box.options for box in app.selectbox} == {
-        "Task": ["recommendation"],
-        "Dataset": ["baby", "baby-twin"],
-        "Protocol": ["mmrec-v1", "mmrec-tv-v1"],
-        "Budget": ["small"],
-    }
-    (table,) = [element.value for element in app.dataframe]
-    assert table["method"].tolist() == ["mgcn", "bpr", NASTY, "vbpr"]
-    assert table["recall@20"].tolist()[:3] == pytest.approx([0.31, 0.11, 0.05])
-    assert table["±95 % recall@20"].tolist()[0] == pytest.approx(12.7062047 * 0.01, rel=1e-6)
-    assert table["seeds"].tolist() == ["2", "2", "2", "–"]
-    assert table["status"].tolist() == ["done", "done", "done", "skipped"]
-    assert set(table["data"]) == {"real"}
-    assert set(table["code"]) == {"older"}  # these digests are made up
-    assert not app.warning
-    assert "recommendation · baby (mmrec-v1) · budget small: 2 trials, 3 epochs" in texts(app)
-
-    app.selectbox(key="dataset").select("baby-twin").run()
-    assert not app.exception
-    assert "Generated data" in app.warning[0].value
-    assert set(app.dataframe[0].value["data"]) == {"generated"}
-
-    app.selectbox(key="dataset").select("baby").run()
-    app.selectbox(key="protocol").select("mmrec-tv-v1").run()
-    assert app.selectbox(key="budget").options == ["full"]
-    assert app.dataframe[0].value["method"].tolist() == ["ease"]
+    app = open_page(monkeypatch, filled, page)
+    assert app.title
     assert filled.read_bytes() == before
     assert [entry.name for entry in filled.parent.iterdir()] == ["results.db"]
 
 
-def test_metrics_can_be_added_and_names_are_plain_text(filled, monkeypatch):
-    app = show(filled, monkeypatch)
-    (metrics,) = app.multiselect
-    assert metrics.value == ["recall@20", "ndcg@20"]
-    metrics.set_value(["recall@10"]).run()
-    assert not app.exception
-    assert "recall@10" in app.dataframe[0].value
-    assert "recall@20" not in app.dataframe[0].value
-    formatted = [*app.markdown, *app.caption, *app.title, *app.info, *app.warning, *app.error]
-    assert not [element.value for element in formatted if "bold" in element.value]
-    assert f"vbpr · skipped: needs {NASTY}" in texts(app)
+@pytest.mark.parametrize("page", PAGES)
+def test_names_are_never_markdown(filled, monkeypatch, page):
+    app = open_page(monkeypatch, filled, page, a=NASTY, b="mgcn", reference="mgcn", method=NASTY)
+    said = marked_up(app)
+    assert said
+    assert not [text for text in said if "<script>" in text or "[y](" in text or ":red[" in text or "**x**" in text]
+    assert not [element.label for element in app.metric if "<script>" in element.label or "**x**" in element.label]
 
 
-def test_the_download_holds_the_table_in_full_precision(filled, monkeypatch):
-    downloads = {}
-
-    def download_button(self, label, data, *, file_name, **options):
-        downloads[file_name] = data
-
-    monkeypatch.setattr("streamlit.delta_generator.DeltaGenerator.download_button", download_button)
-    show(filled, monkeypatch)
-    ((name, text),) = downloads.items()
-    assert name == "recommendation_baby_mmrec-v1_small.csv"
-    rows = list(csv.DictReader(io.StringIO(text)))
-    with Store.open(filled, read_only=True) as store:
-        (table,) = summarise(store.runs(dataset="baby", protocol="mmrec-v1"))
-    assert float(rows[0]["recall@20"]) == table.row("mgcn").scores["recall@20"].mean
-    assert [row["method"] for row in rows] == ["mgcn", "bpr", NASTY, "vbpr"]
+def test_only_a_constant_is_html():
+    sources = "\n".join(path.read_text() for path in (ROOT / "leaderboard").rglob("*.py"))
+    assert "unsafe_allow" not in sources
+    assert sources.count("st.html(") == 1
+    assert "st.html(STYLE)" in sources
+    assert "components.v1" not in sources
+    assert "exec_driver_sql" not in sources
+    assert ".text(" not in sources.replace("st.text(", "").replace("column_config.text(", "")
 
 
-def test_an_empty_store_says_how_to_fill_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_store_says_how_to_fill_it(tmp_path, monkeypatch, page):
     Store.open(tmp_path / "empty.db").close()
-    app = show(tmp_path / "empty.db", monkeypatch)
+    app = open_page(monkeypatch, tmp_path / "empty.db", page)
     assert "holds no results yet" in app.info[0].value
     assert "bench run specs/quickstart.yaml" in app.code[0].value
     assert not app.dataframe
 
 
-def test_a_missing_store_is_named_and_not_created(tmp_path, monkeypatch):
-    app = show(tmp_path / "_no_.db", monkeypatch)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_missing_store_is_named_and_not_created(tmp_path, monkeypatch, page):
+    app = open_page(monkeypatch, tmp_path / "_no_.db", page)
     assert "cannot be read" in app.error[0].value
     assert str(tmp_path / "_no_.db") in texts(app)
     assert "--store" in app.code[0].value
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_is_no_store_is_named(tmp_path, monkeypatch):
+    (tmp_path / "notes.db").write_text("not a database, but long enough to be looked at as one" * 20)
+    app = open_page(monkeypatch, tmp_path / "notes.db")
+    assert "cannot be read" in app.error[0].value
+    assert "notes.db" in texts(app)
+
+
 def test_a_newer_store_says_to_upgrade(tmp_path, monkeypatch):
     path = tmp_path / "newer.db"
-    shutil.copyfile(ASSET, path)
+    shutil.copyfile(SCHEMAS / "v1.db", path)
     with sqlite3.connect(path) as plain:
         plain.execute("UPDATE bench_alembic_version SET version_num = '9999'")
-    app = show(path, monkeypatch)
+    app = open_page(monkeypatch, path)
     assert "another version of bench" in app.error[0].value
     assert "pip install -U" in texts(app)
+
+
+@pytest.mark.parametrize("schema", sorted(SCHEMAS.glob("v*.db")), ids=lambda path: path.stem)
+def test_an_older_store_is_shown_and_not_touched(tmp_path, monkeypatch, schema):
+    path = Path(shutil.copyfile(schema, tmp_path / "old.db"))
+    app = open_page(monkeypatch, path, "task")
+    assert "mgcn" in app.dataframe[0].value["method"].tolist()
+    assert path.read_bytes() == schema.read_bytes()
+
+
+def test_a_new_result_is_shown_while_a_run_writes(tmp_path, monkeypatch):
+    path = filled_store(tmp_path / "results.db")
+    monkeypatch.setattr(board_module, "REFRESH_S", 0)
+    app = open_page(monkeypatch, path, "task")
+    with Store.open(path) as writer:
+        put(writer, "mgcn", 7)
+        st.cache_data.clear()
+        app.run()
+        assert not app.exception
+        seeds = dict(zip(app.dataframe[0].value["method"], app.dataframe[0].value["seeds"], strict=True))
+        assert seeds["mgcn"] == "4"
+        put(writer, "mgcn", 8)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["results.db"]
 
 
 def test_the_store_argument_wins_over_the_environment(filled, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_STORE", str(tmp_path / "nothing.db"))
     monkeypatch.setattr(sys, "argv", ["app.py", "--store", str(filled)])
-    app = AppTest.from_file(str(ROOT / "leaderboard" / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "leaderboard" / "router.py"), default_timeout=120).run()
     assert not app.exception
     assert app.dataframe
+
+
+def test_an_answer_is_kept_until_the_store_changes(filled):
+    st.cache_resource.clear()
+    asked = []
+
+    def number_of_runs(store, dataset):
+        asked.append(dataset)
+        return len(store.runs(dataset=dataset))
+
+    board = board_module.Board(str(filled), (1,))
+    assert [board.query(number_of_runs, "baby") for _ in range(3)] == [10, 10, 10]
+    assert board.query(number_of_runs, "grocery") == 1
+    assert asked == ["baby", "grocery"]
+    assert board_module.Board(str(filled), (2,)).query(number_of_runs, "baby") == 10
+    assert asked == ["baby", "grocery", "baby"]
+
+
+def test_links_name_page_and_parameters(filled):
+    board = board_module.Board(str(filled), (1,))
+    assert board.url("run", run="a b&c") == "/run?run=a+b%26c"
+    assert board.url("overview") == "/"
+
+
+def test_the_server_counts_the_store_before_anybody_asks(filled, tmp_path, monkeypatch):
+    from leaderboard.app import warm_up
+
+    asked = []
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    monkeypatch.setattr(board_module, "load_index", lambda store: asked.append(len(store.runs())))
+    monkeypatch.setenv("BENCH_STORE", str(filled))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    warm_up()
+    assert asked == [20]
+    monkeypatch.setenv("BENCH_STORE", str(tmp_path / "missing.db"))
+    warm_up()
+    assert asked == [20]
+    assert list(tmp_path.iterdir()) == []

@@ -150,6 +150,19 @@ class TestScores:
         assert [sample.notes["kind"] for sample in reasoning] == ["reasoning", "reasoning"]
         shown = json.loads(reasoning[0].data)
         assert shown["prediction"] == "dog" and len(shown["weights"]["cycle 1"]) == len(shown["clips"]) == 2
+        assert "candidates" not in shown
+        test = split(9, part="t").questions
+        row = test.ids.tolist().index(reasoning[0].name.removeprefix("reasoning "))
+        assert shown["words"] == ["abcd"[token - 2] for token in test.tokens[row, : test.lengths[row]]]
+
+    def test_samples_of_choices_name_the_candidates_and_the_chosen_one(self) -> None:
+        shown = json.loads(self.evaluate(["accuracy"], answer=1.0, choices=3).samples[1].data)
+        test = split(9, choices=3, part="t").questions
+        assert test.candidates is not None
+        words = [["abcd"[token - 2] for token in candidate] for candidate in test.candidates[0]]
+        assert shown["chosen"] == 1 and shown["words"][-2:] == words[1]
+        # The true one is shown as it was written, the others by the words that are known.
+        assert shown["candidates"] == ["dog", " ".join(words[1]), " ".join(words[2])]
 
 
 class TestCaptionMatch:

@@ -37,7 +37,7 @@ CARD = ContentCard(
     files=(
         DataFile(path="daquar_160x120.zip", sha256="984000ece436eafe86dd941db17fddd67efde9e33ff58217f3a113cc07f3fb19"),
     ),
-    options={"frames": "bench.data.readers.daquar:frames"},
+    options={"frames": "bench.data.readers.daquar:frames", "watch": "bench.data.readers.daquar:watch"},
     known_issues=(
         "Official lists name train and test images; validation is a seeded 15 % of the training images, so fewer "
         "questions train here than in published work.",

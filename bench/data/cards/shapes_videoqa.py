@@ -36,7 +36,10 @@ CARD = ContentCard(
         ),
         "question": ModalityCard(dim=46, description="words of the questions' closed vocabulary"),
     },
-    options={"pictures": "bench.data.worlds.scenes.video_qa:pictures"},
+    options={
+        "pictures": "bench.data.worlds.scenes.video_qa:pictures",
+        "watch": "bench.data.worlds.scenes.video_qa:watch",
+    },
     known_issues=(
         "Generated: numbers on it say whether a method can count, find, name and compare, never how good it is on real "
         "videos.",

@@ -32,7 +32,7 @@ CARD = ContentCard(
     files=(
         DataFile(path="sprites_sheets.zip", sha256="3513c8977665c0a94b472880ffc55be8465879378f475adbfe653651c290025f"),
     ),
-    options={"frames": "bench.data.readers.sprites_qa:frames"},
+    options={"frames": "bench.data.readers.sprites_qa:frames", "watch": "bench.data.readers.sprites_qa:watch"},
     known_issues=(
         "The frames are real sprites, the questions are generated from how they were put together: numbers say whether "
         "a method can read attributes and order, not how it fares with people's questions.",

@@ -28,6 +28,18 @@ class Frames(NamedTuple):
     clips: Iterator[np.ndarray]
 
 
+class Watched(NamedTuple):
+    """What one question is about, for people to look at.
+
+    Attributes:
+        frames: (N, F, H, W, 3) uint8: the frames of each clip, or one picture for each region of a still image.
+        grid: Rows and columns of a still image's regions; None for a video.
+    """
+
+    frames: np.ndarray
+    grid: tuple[int, int] | None = None
+
+
 def frames_of_folder(folder: Path, *, clips: int, frames: int) -> Frames:
     """Reads frames that another program cut videos into: one folder for each video, named like its id.
 

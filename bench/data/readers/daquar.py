@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from bench.data.features.cells import CELL_DIM, CELLS_VERSION, pixel_maps, pool
-from bench.data.features.frames import Frames
+from bench.data.features.frames import Frames, Watched
 from bench.data.files import array_writer, derived_array, file_digest
 from bench.data.readers.hcrn_features import stored_visuals
 from bench.data.readers.images import zip_reader
@@ -196,6 +196,21 @@ def frames(request: Request) -> Frames:
                 yield regions.reshape(-1, 1, *regions.shape[2:])
 
     return Frames(ids, clips())
+
+
+def watch(request: Request, about: str) -> Watched:
+    """Returns the 16 regions of one photo.
+
+    Raises:
+        DataError: There is no such photo, or it is damaged; names it.
+    """
+    assert request.folder is not None  # noqa: S101 - published data has a folder
+    path = Path(request.folder) / ZIP
+    with zip_reader(path) as member:
+        photo = _photo(member, about, path)
+    rows, columns = REGIONS
+    regions = photo.reshape(rows, HEIGHT // rows, columns, WIDTH // columns, 3).transpose(0, 2, 1, 3, 4)
+    return Watched(regions.reshape(rows * columns, 1, HEIGHT // rows, WIDTH // columns, 3), REGIONS)
 
 
 def _photo(member: Callable[[str], bytes], id_: str, path: Path) -> np.ndarray:

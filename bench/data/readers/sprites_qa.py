@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from bench.data.features.cells import CELL_DIM, CELLS_VERSION, change, describe
-from bench.data.features.frames import Frames
+from bench.data.features.frames import Frames, Watched
 from bench.data.files import array_writer, derived_array, file_digest
 from bench.data.readers.hcrn_features import stored_visuals
 from bench.data.readers.images import zip_reader
@@ -203,6 +203,13 @@ def frames(request: Request) -> Frames:
     assert request.folder is not None  # noqa: S101 - published data has a folder
     scenes = [scene for part in draw_scenes().values() for scene in part]
     return Frames([scene.id for scene in scenes], compose(Path(request.folder) / ZIP, scenes))
+
+
+def watch(request: Request, about: str) -> Watched | None:
+    """Returns the clips of one video; None where there is no such video."""
+    assert request.folder is not None  # noqa: S101 - published data has a folder
+    wanted = [scene for part in draw_scenes().values() for scene in part if scene.id == about]
+    return Watched(next(compose(Path(request.folder) / ZIP, wanted))) if wanted else None
 
 
 def _question(scene: Scene, kind: str, rng: np.random.Generator) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.data.content import Content
+from bench.data.features.frames import Watched
 from bench.data.types import ModalityInfo
 from bench.data.vqa import Clips, Questions, VqaData, VqaSplit
 from bench.data.worlds.scenes.features import APPEARANCE_DIM, MOTION_DIM, appearance, motion
@@ -131,6 +132,15 @@ def featurise(frames: np.ndarray) -> np.ndarray:
     seen = appearance(frames.reshape(-1, side, side, 3)).reshape(n, -1)
     moves = motion(frames.reshape(n * CLIPS, CLIP_FRAMES, side, side, 3)).reshape(n, -1)
     return np.concatenate([seen, moves], axis=1)
+
+
+def watch(request: Request, about: str) -> Watched | None:
+    """Returns the clips of one video by its id (`test-000012`); None where there is no such video."""
+    part, _, number = about.partition("-")
+    if part not in PARTS or not number.isdecimal():
+        return None
+    frames = render_videos(draw_events(SEED, part, np.array([int(number)])), SIDE)
+    return Watched(frames.reshape(CLIPS, CLIP_FRAMES, SIDE, SIDE, 3))
 
 
 def pictures(count: int, scale: float) -> list[tuple[np.ndarray, str]]:

@@ -1,0 +1,49 @@
+"""Tests of the numbers that are quoted from papers."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.analysis.published import PUBLISHED, published
+from bench.analysis.summary import metric_direction
+from bench.data.protocols import PROTOCOLS
+from bench.data.registry import DATASETS
+from bench.methods.registry import METHODS
+
+
+def test_every_number_is_of_a_table_that_can_exist():
+    assert len({entry[:5] for entry in PUBLISHED}) == len(PUBLISHED) > 50
+    for entry in PUBLISHED:
+        card = DATASETS.get(entry.dataset)
+        assert entry.task in card.tasks
+        assert entry.protocol in card.protocols
+        assert entry.protocol in PROTOCOLS
+        assert entry.method in METHODS
+        assert metric_direction(entry.metric) == "maximize"
+        assert 0 < entry.value < 1
+        assert entry.source
+        assert not card.generated
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("recommendation", "baby", "mmrec-v1", "mgcn", "recall@20"), 0.0964),
+        (("recommendation", "clothing", "mmrec-v1", "freedom", "ndcg@10"), 0.0341),
+        (("recommendation", "tiktok", "diffmm-v1", "diffmm", "recall@20"), 0.1129),
+        (("recommendation", "baby", "diffmm-v1", "bm3", "ndcg@20"), 0.0361),
+        (("vqa", "msvd-qa", "official-v1", "dualvgr", "accuracy"), 0.3903),
+    ],
+)
+def test_numbers_stand_where_the_papers_put_them(place, value):
+    task, dataset, protocol, method, metric = place
+    assert published(task, dataset, protocol)[method, metric].value == value
+
+
+def test_numbers_chosen_by_the_test_score_say_so():
+    notes = {entry.note for entry in PUBLISHED if entry.task == "recommendation"}
+    assert all("test" in note for note in notes)
+
+
+def test_another_protocol_has_no_numbers():
+    assert published("recommendation", "baby", "mmrec-tv-v1") == {}

@@ -1,0 +1,90 @@
+"""Tests of the page Search."""
+
+from __future__ import annotations
+
+import pytest
+from leaderboard_store import STUDY, filled_store, open_page, put, texts
+
+from bench.store import Store
+from bench.store.index import studies
+from leaderboard.components.charts import to_svg
+from leaderboard.components.search_charts import history, parallel_frame
+from leaderboard.views.search import trials_frame
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
+
+
+@pytest.fixture(scope="module")
+def study(filled):
+    with Store.open(filled, read_only=True) as store:
+        (found,) = studies(store)
+        return found, store.trials(STUDY)
+
+
+def test_a_search_is_told_in_numbers(filled, monkeypatch):
+    app = open_page(monkeypatch, filled, "search")
+    numbers = {element.label: element.value for element in app.metric}
+    assert numbers["Trials"] == "14 of 14"
+    assert numbers["Pruned"] == "2"
+    assert numbers["Not finished"] == "1"
+    assert numbers["Best recall\\@20"] == "0.4000"
+    trials = app.dataframe[0].value
+    assert trials["trial"].tolist()[0] == 4
+    assert trials["trial"].tolist()[-1] == 13
+    assert trials["what happened"].tolist()[-1] == "boom"
+    assert trials["status"].tolist().count("pruned") == 2
+
+
+def test_a_table_without_a_search_says_so_and_names_one_that_has(filled, monkeypatch):
+    app = open_page(monkeypatch, filled, "search", dataset="baby-twin")
+    assert "Nothing was searched here" in app.info[0].value
+    assert not app.metric
+    assert [element.proto.query_string for element in app.get("page_link")][-1] == "task=recommendation&dataset=baby"
+
+
+def test_a_store_without_any_search_says_how_to_get_one(tmp_path, monkeypatch):
+    with Store.open(tmp_path / "results.db") as store:
+        put(store, "bpr", 0, environment=None, spec_digest=None)
+    app = open_page(monkeypatch, tmp_path / "results.db", "search")
+    assert "No run in this store had a search." in texts(app)
+    assert "trials: 20" in app.code[0].value
+
+
+def test_history_keeps_the_best_finished_value(study):
+    frame = history(*study)
+    assert frame["trial"].to_list() == list(range(13))
+    assert frame["best"][0] == pytest.approx(0.4 - 16 / 500)
+    assert frame.filter(frame["trial"] >= 4)["best"].unique().to_list() == [0.4]
+    assert frame["status"].to_list().count("pruned") == 2
+
+
+def test_parallel_coordinates_lie_between_the_bounds(study):
+    lines, ticks = parallel_frame(*study)
+    assert lines["place"].min() >= 0
+    assert lines["place"].max() <= 1
+    first = lines.filter((lines["trial"] == 0) & (lines["axis"] == "lr"))
+    assert first["place"][0] == pytest.approx(0)
+    middle = lines.filter((lines["trial"] == 1) & (lines["axis"] == "layers"))
+    assert middle["place"][0] == 0.5
+    assert ticks.filter(ticks["axis"] == "layers")["setting"].to_list() == ["1", "2", "3"]
+
+
+def test_a_metric_to_minimise_puts_the_smallest_first(study):
+    found, trials = study
+    frame = trials_frame(found.model_copy(update={"direction": "minimize"}), trials)
+    assert frame[found.select].to_list()[0] == min(trial.value for trial in trials if trial.value is not None)
+
+
+def test_every_chart_can_be_drawn(filled, monkeypatch):
+    drawn = []
+
+    def show_chart(chart, data, *, name, alt, key=None):
+        drawn.append((key, to_svg(chart), data.height))
+
+    monkeypatch.setattr("leaderboard.components.search_charts.show_chart", show_chart)
+    open_page(monkeypatch, filled, "search")
+    assert [key for key, _, _ in drawn] == ["history", "importances", "expected", "parallel"]
+    assert all(svg.startswith("<svg") and rows for _, svg, rows in drawn)
