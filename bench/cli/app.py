@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench.cli import (
+    attribute,
     compare,
     data,
     datasets,
@@ -23,6 +24,7 @@ from bench.cli import (
     plan,
     report,
     run,
+    sample,
     schema,
     show,
     status,
@@ -45,6 +47,8 @@ VERBS: dict[str, ModuleType] = {
     "gate": gate,
     "leaderboard": leaderboard,
     "show": show,
+    "attribute": attribute,
+    "sample": sample,
     "export-spec": export_spec,
     "methods": methods,
     "datasets": datasets,

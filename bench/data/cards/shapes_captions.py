@@ -20,7 +20,7 @@ CARD = ContentCard(
     generated=True,
     protocols=("generated-v1",),
     reader="bench.data.worlds.scenes.generation:read_captions",
-    sizes={"train": 4_000, "valid": 250, "test": 500},
+    sizes={"train": 2_000, "valid": 128, "test": 256},
     modalities={
         "image": ModalityCard(dim=32, description="rendered RGB"),
         "text": ModalityCard(dim=36, description="one sentence over 34 words"),

@@ -18,7 +18,7 @@ CARD = ContentCard(
     generated=True,
     protocols=("generated-v1",),
     reader="bench.data.worlds.scenes.generation:read_stories",
-    sizes={"train": 1_500, "valid": 96, "test": 160},
+    sizes={"train": 1_000, "valid": 64, "test": 96},
     modalities={
         "image": ModalityCard(dim=32, description="rendered RGB"),
         "text": ModalityCard(dim=38, description="four sentences over 36 words"),

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from bench.data.files import derived_array, write_atomic
 from bench.data.paths import cache_root
-from bench.errors import DataError, did_you_mean
+from bench.errors import DataError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +69,33 @@ def decode(data: bytes, side: int) -> np.ndarray:
     """
     with Image.open(io.BytesIO(data)) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
+    square = ImageOps.fit(image, (side, side), method=Image.Resampling.BICUBIC, centering=(0.5, 0.5))
+    return np.asarray(square, dtype=np.uint8)
+
+
+def read_image(path: Path, side: int) -> np.ndarray:
+    """Reads one image file that a person names, cut and resized as `decode` does; what is transparent becomes white.
+
+    Returns:
+        (side, side, 3) uint8 RGB.
+
+    Raises:
+        UserError: It is missing, no image, or damaged.
+    """
+    try:
+        with Image.open(path) as opened:
+            clear = ImageOps.exif_transpose(opened).convert("RGBA")
+    except FileNotFoundError as error:
+        raise UserError(
+            f"there is no image {str(path)!r}.", hint="Give the path of a PNG, JPEG or WebP file."
+        ) from error
+    except _BROKEN as error:
+        raise UserError(
+            f"the image {str(path)!r} cannot be decoded: {_reason(error)}.",
+            hint="Give a whole PNG, JPEG or WebP file.",
+        ) from error
+    white = Image.new("RGBA", clear.size, "white")
+    image = Image.alpha_composite(white, clear).convert("RGB")
     square = ImageOps.fit(image, (side, side), method=Image.Resampling.BICUBIC, centering=(0.5, 0.5))
     return np.asarray(square, dtype=np.uint8)
 
