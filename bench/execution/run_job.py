@@ -88,6 +88,7 @@ def run_job(job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool])
             write_samples(work_dir / SAMPLES_FILE, evaluation.samples)
         write_tensors(work_dir / WEIGHTS, method.state_dict(), {"job": job.id})
     ended = time.perf_counter()
+    frozen = sum(parameter.numel() for parameter in method.parameters() if not parameter.requires_grad)
     (work_dir / CHECKPOINT_FILE).unlink(missing_ok=True)
     return Outcome(
         status="pruned" if result.stopped else "done",
@@ -98,6 +99,7 @@ def run_job(job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool])
         metrics=metrics,
         n_units=n_units,
         parameters=sum(parameter.numel() for parameter in method.parameters() if parameter.requires_grad),
+        notes={"frozen_parameters": frozen} if frozen else {},
         seconds={
             "compile": compiled - begun,
             "train": result.seconds["train"],

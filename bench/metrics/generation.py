@@ -278,3 +278,7 @@ SECONDS_PER_IMAGE = GenerationMetric(
     "seconds_per_image", "wall seconds a made image takes, on the machine of the run", direction="minimize",
     tasks=_ALL, per_mode=False,
 )  # fmt: skip
+SECONDS_PER_STORY = GenerationMetric(
+    "seconds_per_story", "wall seconds the missing frames of a story take, on the machine of the run",
+    form="seconds_per_story[MODE]", direction="minimize", tasks=("story",),
+)  # fmt: skip

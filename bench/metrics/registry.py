@@ -32,5 +32,6 @@ for _name in (
     "consistency",
     "given_exact",
     "seconds_per_image",
+    "seconds_per_story",
 ):
     METRICS.register(_name, f"bench.metrics.generation:{_name.upper()}")

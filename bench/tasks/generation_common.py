@@ -10,7 +10,7 @@ import torch
 
 from bench.encoders.build import build_encoder
 from bench.encoders.features import feature_network, frame_classifier, labelled_frames
-from bench.errors import DivergedError, UserError
+from bench.errors import DivergedError
 from bench.methods.generator import Prompts
 from bench.metrics.generation import check_evaluators
 from bench.metrics.manipulation import cosines
@@ -30,8 +30,6 @@ BLOCK = 64
 """Images drawn at a time. Part of the protocol: with another block the same stream gives other images."""
 VALIDATED = 128
 """Most images that validation draws, so that an epoch stays cheap."""
-LONGEST_PROMPT = 2_000
-"""Characters of a prompt that a person types."""
 _KEPT = 24
 _judges: dict[tuple[str, ...], Any] = {}
 _seen: dict[tuple[str, ...], np.ndarray] = {}
@@ -103,38 +101,6 @@ def prompts_at(texts: Texts, rows: np.ndarray, place: Place) -> Prompts:
     tokens = torch.from_numpy(np.asarray(texts.tokens)[rows].astype(np.int64)).to(place.device)
     lengths = torch.from_numpy(np.asarray(texts.lengths)[rows].astype(np.int64)).to(place.device)
     return Prompts(tokens, lengths, tuple(np.asarray(texts.texts)[rows].tolist()))
-
-
-def prompts_of(texts: Sequence[str], data: GenerationData, place: Place) -> Prompts:
-    """Returns prompts that people typed as a method reads them; words that training never saw are unknown.
-
-    Raises:
-        UserError: A prompt has no word, no word that training knows, or is longer than `LONGEST_PROMPT`.
-    """
-    from bench.data.readers.captions import MAX_WORDS
-    from bench.data.readers.text import words
-
-    index = {word: token for token, word in enumerate(data.vocabulary)}
-    rows = []
-    for text in texts:
-        if len(text) > LONGEST_PROMPT:
-            raise UserError(
-                f"the prompt {text[:40]!r}... has {len(text):,} characters.",
-                hint=f"At most {LONGEST_PROMPT:,} are taken, of which the first {MAX_WORDS} words count.",
-            )
-        found = [index.get(word, 1) for word in words(text)[:MAX_WORDS]]
-        if not any(token > 1 for token in found):
-            known = ", ".join(data.vocabulary[2:10])
-            raise UserError(
-                f"the prompt {text[:60]!r} has no word that {data.name!r} was trained on.",
-                hint=f"It knows {known}, ...",
-            )
-        rows.append(found)
-    tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-    for place_, row in enumerate(rows):
-        tokens[place_, : len(row)] = torch.tensor(row)
-    lengths = torch.tensor([len(row) for row in rows])
-    return Prompts(tokens.to(place.device), lengths.to(place.device), tuple(texts))
 
 
 def subset(rows: int, most: int) -> np.ndarray:

@@ -24,7 +24,12 @@ INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
 def picture_grid(
-    name: str, columns: Mapping[str, np.ndarray], texts: Sequence[str], notes: Mapping[str, Any]
+    name: str,
+    columns: Mapping[str, np.ndarray],
+    texts: Sequence[str],
+    notes: Mapping[str, Any],
+    *,
+    blocks: int = COLUMNS,
 ) -> tuple[Sample, Sample]:
     """Returns a grid of images in rows, each row with its text on the right, and the texts as JSON.
 
@@ -33,13 +38,14 @@ def picture_grid(
         columns: Heading to (n, side, side, 3) uint8 images.
         texts: n texts.
         notes: Plain JSON values to show beside it.
+        blocks: Rows that stand side by side.
     """
     cell = max(CELL, next(iter(columns.values())).shape[1])
     row_width = len(columns) * (cell + GAP) + TEXT_WIDTH * 7
-    down = -(-len(texts) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * row_width + GAP, LINE + GAP + down * (cell + GAP)), PAPER)
+    down = -(-len(texts) // blocks)
+    sheet = Image.new("RGB", (blocks * row_width + GAP, LINE + GAP + down * (cell + GAP)), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
-    for block in range(min(COLUMNS, len(texts))):
+    for block in range(min(blocks, len(texts))):
         for place, heading in enumerate(columns):
             draw.text((GAP + block * row_width + place * (cell + GAP), 0), heading, INK, font)
     for row, text in enumerate(texts):

@@ -263,6 +263,8 @@ def score(
                 scores[name] = np.full(len(stories), np.nan)
             else:
                 totals[name] = float("nan")
+        elif kind == "seconds_per_story":
+            totals[name] = told[parsed.mode].seconds / len(stories)
         elif kind in PER_STORY:
             scores[name] = _per_story(judges, parsed, told[parsed.mode], stories, part)
         else:

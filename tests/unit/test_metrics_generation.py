@@ -20,6 +20,7 @@ TASKS = ("text_to_image", "image_editing", "story")
 FAMILIES = [
     "fid", "kid", "is", "clip_score", "no_edit_clip_score", "manipulation_precision", "l2", "target_error",
     "no_edit_target_error", "fsd", "attribute_f1", "frame_accuracy", "consistency", "given_exact", "seconds_per_image",
+    "seconds_per_story",
 ]  # fmt: skip
 
 

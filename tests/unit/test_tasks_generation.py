@@ -19,7 +19,8 @@ from bench.encoders import features
 from bench.errors import DivergedError, UserError
 from bench.metrics.generation import MODES
 from bench.tasks import generation_common, image_editing, story, text_to_image
-from bench.tasks.generation_common import Place, as_images, as_pixels, prompts_of
+from bench.tasks.generation_common import Place, as_images, as_pixels
+from bench.tasks.prompts import read_prompts
 
 if TYPE_CHECKING:
     from bench.data.generation import GenerationData
@@ -122,17 +123,30 @@ def test_without_pairs_an_edit_asks_for_the_caption_of_another_image() -> None:
 
 def test_a_typed_prompt_is_read_with_the_words_of_training() -> None:
     data = toys.data(toys.captioned(4), toys.captioned(2))
-    prompts = prompts_of(["RED, left!", "mauve blue"], data, PLACE)
-    assert prompts.tokens.tolist() == [[2, 5], [1, 4]] and prompts.lengths.tolist() == [2, 2]
+    typed = read_prompts(["RED, left!", "mauve blue"], data, PLACE)
+    assert typed.prompts.tokens.tolist() == [[2, 5], [1, 4]] and typed.prompts.lengths.tolist() == [2, 2]
+    assert len(typed.notices) == 1 and "'mauve'" in typed.notices[0] and "'blue'" not in typed.notices[0]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"), [("red " * 2500, "10,000 characters"), ("mauve", "no word"), ("!!", "no word")]
-)
-def test_a_prompt_that_cannot_be_drawn_is_refused_in_one_sentence(text: str, said: str) -> None:
+@pytest.mark.parametrize("text", ["mauve", "!!", "<pad>", "<unknown>"])
+def test_a_prompt_without_a_known_word_is_refused_in_one_sentence(text: str) -> None:
     data = toys.data(toys.captioned(4), toys.captioned(2))
-    with pytest.raises(UserError, match=said):
-        prompts_of([text], data, PLACE)
+    with pytest.raises(UserError, match="no word"):
+        read_prompts([text], data, PLACE)
+
+
+def test_a_prompt_with_unknown_words_alone_is_read_by_a_pretrained_tokenizer() -> None:
+    data = toys.data(toys.captioned(4), toys.captioned(2))
+    typed = read_prompts(["mauve"], data, PLACE, any_words=True)
+    assert typed.prompts.texts == ("mauve",) and typed.notices == ()
+
+
+@pytest.mark.parametrize(("text", "kept"), [("red " * 2500, 64), ("r" * 10_000 + " blue", 1), ("red " * 65, 64)])
+def test_a_long_prompt_is_cut_with_a_notice(text: str, kept: int) -> None:
+    data = toys.data(toys.captioned(4), toys.captioned(2))
+    typed = read_prompts(["blue", text], data, PLACE, any_words=True)
+    assert typed.prompts.lengths.tolist() == [1, kept] and len(typed.prompts.texts[1]) <= 2_000
+    assert len(typed.notices) == 1 and f"{len(text):,} characters; its first {kept} words" in typed.notices[0]
 
 
 # --- text to image ---------------------------------------------------------------------------------------------------
@@ -237,7 +251,7 @@ STORIES = (
     "frame_accuracy[continuation]", "frame_accuracy[visualisation]", "attribute_f1[completion]",
     "given_exact[continuation]", "given_exact[completion]", "given_exact[visualisation]",
     "fid[world-cnn-7,completion]", "fsd[world-cnn-7,visualisation]", "consistency[world-cnn-7,continuation]",
-    "clip_score[tiny-3,completion]", "seconds_per_image",
+    "clip_score[tiny-3,completion]", "seconds_per_image", "seconds_per_story[visualisation]",
 )  # fmt: skip
 
 
@@ -264,6 +278,9 @@ def test_every_mode_is_scored_on_the_frames_that_were_drawn() -> None:
     assert np.isnan(values["given_exact[visualisation]"]), "nothing is given there"
     assert values["clip_score[tiny-3,completion]"] > 0.99
     assert values["fid[world-cnn-7,completion]"] < 0.05
+    # Nothing is given there, so a story takes as long as its 4 frames.
+    alone = story.TASK.evaluate(teller, opened(data, toys.stories(20, 2)), [STORIES[-1], "seconds_per_image"]).values
+    assert alone["seconds_per_story[visualisation]"] == pytest.approx(4 * alone["seconds_per_image"])
     assert {sample.name for sample in found.samples if sample.media_type == "image/png"} == set(MODES)
 
 
