@@ -32,6 +32,7 @@ COLUMNS = 6
 ROWS = 10
 """Methods of a task on one page, where there are more than `ONE_PAGE`."""
 ONE_PAGE = 15
+CRITICAL = "Mean ranks over the datasets shown, and which methods Nemenyi's test tells apart (Demšar 2006)."
 
 
 class Filters(NamedTuple):
@@ -131,6 +132,28 @@ def _task(board: Board, index: pl.DataFrame, mine: list[TableSummary], filters: 
         first = laid.tables[0].key
         board.link("task", "Open the tables", icon=":material/table:", task=task, dataset=first.dataset)
         csv_button(lambda: everything(laid), name=file_stem("overview", task), key=f"csv {task}")
+        wanted = st.toggle("Critical difference", key=f"cd-{task}", bind="query-params", help=CRITICAL)
+    if wanted:
+        _critical(laid, task)
+
+
+def _critical(laid: TaskGrid, task: str) -> None:
+    # Here, so that the first table needs neither scipy nor altair.
+    from bench.analysis.ranks import TooFew, critical_difference
+    from leaderboard.components.rank_charts import draw_critical_difference
+
+    found = critical_difference(laid.grid)
+    if isinstance(found, TooFew):
+        st.text(f"Too few: {found.reason}.")
+        return
+    p_value = f"= {found.p_value:.3f}" if found.p_value >= 0.001 else "< 0.001"
+    verdict = "the methods differ" if found.p_value < found.alpha else "nothing says that the methods differ"
+    st.caption(
+        f"{count(len(found.methods), 'method')} that have all {count(found.datasets, 'dataset')} shown. "
+        f"Friedman's test: p {p_value}, {verdict}. Mean ranks closer than {found.critical:.2f} are not told apart "
+        f"(Nemenyi, level {found.alpha:g})."
+    )
+    draw_critical_difference(found, task)
 
 
 def title(task: str) -> str:

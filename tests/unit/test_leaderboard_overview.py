@@ -6,12 +6,15 @@ import csv
 import io
 
 import pytest
-from leaderboard_store import NASTY, filled_store, open_page, texts
+from leaderboard_store import NASTY, filled_store, marked_up, open_page, put, texts
+from store_factories import make_environment, make_experiment
 
 from bench.analysis.index import result_index, tables, task_grid
+from bench.analysis.ranks import CriticalDifference
 from bench.store import Store
 from bench.store.index import result_groups
 from leaderboard.components.downloads import csv_text
+from leaderboard.components.rank_charts import rank_frame
 from leaderboard.views.overview import everything, standing
 
 
@@ -62,6 +65,39 @@ def test_nonsense_in_the_address_is_ignored(filled, monkeypatch):
 def test_a_method_is_searched_for_letter_by_letter(filled, monkeypatch):
     app = open_page(monkeypatch, filled, find="://Z")
     assert app.dataframe[0].value["method"].tolist() == [NASTY]
+
+
+def test_the_critical_difference_says_that_two_datasets_are_too_few(filled, monkeypatch):
+    app = open_page(monkeypatch, filled, **{"family": "recommendation", "cd-recommendation": "true"})
+    assert "Too few: 2 datasets; with 3 methods no difference can show below 3." in texts(app)
+
+
+def test_the_critical_difference_tells_methods_apart_that_always_rank_alike(tmp_path, monkeypatch):
+    path = tmp_path / "results.db"
+    with Store.open(path) as store:
+        store.put_environment(make_environment())
+        store.put_experiment(make_experiment())
+        for dataset in ("d" * length for length in range(1, 7)):
+            for method in ("mgcn", "bpr", NASTY):
+                put(store, method, 0, dataset=dataset, study=None, budget_detail={"trials": 0, "seeds": [0]})
+    app = open_page(monkeypatch, path, family="recommendation")
+    assert not any("Nemenyi" in text for text in marked_up(app))
+    app.toggle(key="cd-recommendation").set_value(True).run()
+    assert not app.exception
+    # q(0.05; 3 methods) = 2.343 (Demšar 2006, table 5); 2.343 sqrt(3 * 4 / (6 * 6)) = 1.353.
+    (caption,) = [text for text in marked_up(app) if "Nemenyi" in text]
+    assert caption.startswith(
+        "3 methods that have all 6 datasets shown. Friedman's test: p < 0.001, the methods differ."
+    )
+    assert "closer than 1.35 are not told apart" in caption
+
+
+def test_the_critical_difference_chart_spans_half_of_it_to_each_side():
+    found = CriticalDifference(("x", "y", "z"), (1.0, 2.0, 3.0), 1.353, ((0, 1), (1, 2)), 12.0, 0.0, 0.05, 6)
+    frame = rank_frame(found)
+    assert frame["low"].to_list() == pytest.approx([0.3235, 1.3235, 2.3235])
+    assert frame["high"].to_list() == pytest.approx([1.6765, 2.6765, 3.6765])
+    assert frame["groups"].to_list() == ["1", "1 2", "2"]
 
 
 def test_the_download_holds_every_table_in_full_precision(filled):
