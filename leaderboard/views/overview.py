@@ -11,7 +11,7 @@ from bench.analysis.index import tables, task_grid
 from bench.analysis.ranks import ranking
 from leaderboard.components.downloads import csv_button, file_stem
 from leaderboard.components.tables import height
-from leaderboard.components.text import count, plain
+from leaderboard.components.text import ABSENT, count, plain
 
 if TYPE_CHECKING:
     from bench.analysis.index import TableSummary, TaskGrid
@@ -126,6 +126,7 @@ def _task(board: Board, index: pl.DataFrame, mine: list[TableSummary], filters: 
         width="stretch",
         height=height(page.height, most=ONE_PAGE),
         column_config=_columns(laid, visible, filters.cells == "Rank"),
+        placeholder=ABSENT,
         key=f"grid {task}",
     )
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
