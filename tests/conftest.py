@@ -59,3 +59,12 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("BENCH_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, fresh_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty $BENCH_DATA of this test's own; what is read from it is not in the cache."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("BENCH_DATA", str(folder))
+    return folder

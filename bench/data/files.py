@@ -110,6 +110,29 @@ def stream_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def remembered_digest(what: str, stamp: str | list[int], compute: Callable[[], str]) -> str:
+    """Returns a sha256, computed once and remembered in the cache until the stamp changes.
+
+    Args:
+        what: What it is the digest of.
+        stamp: Cheap to take, and another one when the content may be.
+        compute: Returns the digest.
+
+    Raises:
+        DataError: The cache cannot be written.
+    """
+    note = cache_root() / "digests" / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.json"
+    try:
+        known = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        known = None
+    if isinstance(known, dict) and known.get("stamp") == stamp and isinstance(known.get("sha256"), str):
+        return str(known["sha256"])
+    digest = compute()
+    write_atomic(note, json.dumps({"stamp": stamp, "sha256": digest}).encode())
+    return digest
+
+
 def file_digest(path: Path) -> str:
     """Returns the sha256 of a file's bytes, remembered in the cache until its size, time or inode changes.
 
@@ -119,18 +142,9 @@ def file_digest(path: Path) -> str:
     try:
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        note = cache_root() / "digests" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]}.json"
-        try:
-            known = json.loads(note.read_bytes())
-        except (OSError, ValueError):
-            known = None
-        if isinstance(known, dict) and known.get("stamp") == stamp and isinstance(known.get("sha256"), str):
-            return str(known["sha256"])
-        digest = stream_digest(path)
+        return remembered_digest(str(path.resolve()), stamp, lambda: stream_digest(path))
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror or error}.") from error
-    write_atomic(note, json.dumps({"stamp": stamp, "sha256": digest}).encode())
-    return digest
 
 
 def derived_array(

@@ -8,6 +8,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from bench.store.records import SampleRecord
+from bench.store.rows import to_record
 from bench.store.tables import Run, Sample
 
 if TYPE_CHECKING:
@@ -90,7 +91,4 @@ def one_sample(store: Store, fingerprint: str, number: int) -> SampleRecord | No
     )
     with store.reading() as connection:
         row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        return None
-    fields = {name: row[name] for name in SampleRecord.model_fields if name in row}
-    return SampleRecord.model_validate(fields | {"run": fingerprint})
+    return None if row is None else to_record(SampleRecord, row, run=fingerprint)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from bench.store.records import StudyRecord
+from bench.store.rows import to_record
 from bench.store.tables import Metric, Run, Study
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def studies(store: Store, **filters: str) -> list[StudyRecord]:
     query = sa.select(Study.__table__).where(*_equal(filters)).order_by(Study.created.desc(), Study.fingerprint)
     with store.reading() as connection:
         rows = connection.execute(query).mappings().all()
-    return [StudyRecord.model_validate({name: row[name] for name in StudyRecord.model_fields}) for row in rows]
+    return [to_record(StudyRecord, row) for row in rows]
 
 
 def _equal(filters: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:

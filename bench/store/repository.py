@@ -1,23 +1,20 @@
-"""The store, and the only place with queries."""
+"""The store: what can be put in and read back. Pages and lookups with queries of their own go through `reading`."""
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from bench.errors import StoreError, UnknownNameError, nearest
 from bench.store import codec, frames
-from bench.store.counts import StoreCounts, TrialCounts
+from bench.store.counts import StoreCounts, TrialCounts, count_store, count_trials
 from bench.store.database import Database
 from bench.store.engine import locate
 from bench.store.records import (
     EnvironmentRecord,
     ExperimentRecord,
-    Record,
     RunRecord,
     SampleRecord,
     StudyRecord,
@@ -25,13 +22,14 @@ from bench.store.records import (
     UnitScores,
     ViewRecord,
 )
+from bench.store.rows import R, put_curve, to_curve, to_record, upsert
+from bench.store.runs import conditions_of, put_run, read_runs
 from bench.store.samples import put_sample
 from bench.store.tables import (
     Base,
     Curve,
     Environment,
     Experiment,
-    Metric,
     Run,
     Sample,
     Study,
@@ -39,21 +37,18 @@ from bench.store.tables import (
     UnitScore,
     View,
 )
-from bench.store.variant import variant_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     import polars as pl
     from sqlalchemy.engine import Connection
 
-    from bench.store.records import CurvePoint
+    from bench.store.records import Record
 
     Filter = str | int | bool | Sequence[str] | Sequence[int] | None
-
-R = TypeVar("R", bound=Record)
 
 
 class Store:
@@ -139,8 +134,8 @@ class Store:
             StoreError: The study is not stored, or the store cannot be written.
         """
         with self._database.begin(write=True) as connection:
-            row = _upsert(connection, Trial, {"study": record.study, "number": record.number}, record)
-            _put_curve(connection, Curve.trial_id, row, record.curve)
+            row = upsert(connection, Trial, {"study": record.study, "number": record.number}, record)
+            put_curve(connection, Curve.trial_id, row, record.curve)
 
     def put_run(
         self,
@@ -166,28 +161,7 @@ class Store:
         if not replace and self._status(record.fingerprint) == "done":
             return False
         with self._database.begin(write=True) as connection:
-            stored = connection.execute(sa.select(Run.status).where(Run.fingerprint == record.fingerprint)).scalar()
-            if stored == "done" and not replace:
-                return False
-            row = _upsert(connection, Run, {"fingerprint": record.fingerprint}, record)
-            for table in (Metric, UnitScore, Sample):
-                connection.execute(sa.delete(table).where(table.run_id == row))
-            numbers = [
-                {"run_id": row, "split": split, "name": name, "position": i, "value": None if math.isnan(x) else x}
-                for split, values in (("valid", record.valid), ("test", record.metrics))
-                for i, (name, x) in enumerate(values.items())
-            ]
-            if numbers:
-                connection.execute(sa.insert(Metric), numbers)
-            _put_curve(connection, Curve.run_id, row, record.curve)
-            if units is not None:
-                blob = {"run_id": row, "units": codec.decode_units(units.arrow).height, "arrow": units.arrow}
-                connection.execute(sa.insert(UnitScore).values(blob))
-            if samples:
-                now = datetime.now(timezone.utc)
-                rows = [sample.model_dump(exclude={"run"}) | {"run_id": row, "created": now} for sample in samples]
-                connection.execute(sa.insert(Sample), rows)
-        return True
+            return put_run(connection, record, units, samples, replace=replace)
 
     def put_sample(self, record: SampleRecord) -> None:
         """Adds a sample to a stored run, in place of one about the same unit; its number is the next free one.
@@ -205,7 +179,7 @@ class Store:
 
     def _upsert(self, table: type[Base], key: Mapping[str, Any], record: Record) -> None:
         with self._database.begin(write=True) as connection:
-            _upsert(connection, table, key, record)
+            upsert(connection, table, key, record)
 
     # Reading one thing.
 
@@ -227,7 +201,7 @@ class Store:
 
     def find_run(self, fingerprint: str) -> RunRecord | None:
         """Returns the run with exactly this fingerprint, curve included."""
-        found = self._runs(Run.fingerprint == fingerprint, curves=True)
+        found = read_runs(self, Run.fingerprint == fingerprint, curves=True)
         return found[0] if found else None
 
     def run(self, prefix: str) -> RunRecord:
@@ -236,7 +210,7 @@ class Store:
         Raises:
             UnknownNameError: No run begins so, or several do; the message lists them.
         """
-        found = self._runs(Run.fingerprint.startswith(prefix, autoescape=True), curves=True) if prefix else []
+        found = read_runs(self, Run.fingerprint.startswith(prefix, autoescape=True), curves=True) if prefix else []
         if len(found) == 1:
             return found[0]
         exact = [run for run in found if run.fingerprint == prefix]
@@ -268,7 +242,7 @@ class Store:
         )
         with self._database.begin() as connection:
             rows = connection.execute(query).mappings().all()
-        return [_record(SampleRecord, row, run=fingerprint) for row in rows]
+        return [to_record(SampleRecord, row, run=fingerprint) for row in rows]
 
     # Reading many.
 
@@ -282,30 +256,18 @@ class Store:
         )
         with self._database.begin() as connection:
             rows = connection.execute(query).mappings().all()
-        return [_record(TrialRecord, row, curve=_curve(row["arrow"])) for row in rows]
+        return [to_record(TrialRecord, row, curve=to_curve(row["arrow"])) for row in rows]
 
     def trial_counts(self) -> dict[str, TrialCounts]:
         """Returns, for every study that has trials, how many there are and how many were pruned or did not finish."""
-        query = sa.select(Trial.study, Trial.status, sa.func.count()).group_by(Trial.study, Trial.status)
         with self._database.begin() as connection:
-            rows = connection.execute(query).all()
-        by_study: dict[str, dict[str, int]] = {}
-        for study, status, number in rows:
-            by_study.setdefault(study, {})[status] = number
-        return {
-            study: TrialCounts(
-                total=sum(numbers.values()),
-                pruned=numbers.get("pruned", 0),
-                failed=sum(number for status, number in numbers.items() if status not in ("done", "pruned")),
-            )
-            for study, numbers in by_study.items()
-        }
+            return count_trials(connection)
 
     def experiments(self) -> list[ExperimentRecord]:
         """Returns the experiments, newest first."""
         query = sa.select(Experiment.__table__).order_by(Experiment.created.desc(), Experiment.spec_digest)
         with self._database.begin() as connection:
-            return [_record(ExperimentRecord, row) for row in connection.execute(query).mappings()]
+            return [to_record(ExperimentRecord, row) for row in connection.execute(query).mappings()]
 
     def runs(self, *, curves: bool = False, **filters: Filter) -> list[RunRecord]:
         """Returns runs by task, dataset, protocol, budget, method and seed.
@@ -315,11 +277,13 @@ class Store:
             **filters: Columns of a run (`task`, `dataset`, `protocol`, `budget`, `method`, `seed`, `status`, `family`,
                 `study`, `spec_digest`, `fingerprint`, …) to the value, or values, they must have; None filters nothing.
         """
-        return self._runs(*_conditions(filters), curves=curves)
+        return read_runs(self, *conditions_of(filters), curves=curves)
 
     def latest_runs_like(self, *, limit: int | None = None, **filters: Filter) -> list[RunRecord]:
         """Returns runs that share the given columns, newest first: what a cell that is not reused is compared with."""
-        found = sorted(self._runs(*_conditions(filters), curves=False), key=lambda run: run.created, reverse=True)
+        found = sorted(
+            read_runs(self, *conditions_of(filters), curves=False), key=lambda run: run.created, reverse=True
+        )
         return found[:limit]
 
     def runs_frame(self, **filters: Filter) -> pl.DataFrame:
@@ -328,7 +292,7 @@ class Store:
         Args:
             **filters: As in `runs`.
         """
-        return frames.runs_frame(self._runs(*_conditions(filters), curves=False), self.trial_counts())
+        return frames.runs_frame(read_runs(self, *conditions_of(filters), curves=False), self.trial_counts())
 
     def metrics_frame(self, split: str | None = "test", **filters: Filter) -> pl.DataFrame:
         """Returns metrics as a long frame: one row per run, split and metric.
@@ -337,110 +301,23 @@ class Store:
             split: "test", "valid", or None for both.
             **filters: As in `runs`.
         """
-        return frames.metrics_frame(self._runs(*_conditions(filters), curves=False), split)
+        return frames.metrics_frame(read_runs(self, *conditions_of(filters), curves=False), split)
 
     def counts(self) -> StoreCounts:
         """Returns what the store holds, for `bench status`."""
+        path = self._database.location.path
         with self._database.begin() as connection:
-
-            def number(table: type[Base]) -> int:
-                return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-
-            def by(column: Any) -> dict[str, int]:
-                rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column)).all()
-                return {value: count for value, count in rows}
-
-            path = self._database.location.path
-            return StoreCounts(
+            return count_store(
+                connection,
                 address=self.address,
                 schema=self._database.revision,
                 size_bytes=None if path is None else path.stat().st_size,
-                experiments=number(Experiment),
-                environments=number(Environment),
-                views=number(View),
-                studies=number(Study),
-                trials=by(Trial.status),
-                runs=by(Run.status),
-                datasets=tuple(by(Run.dataset)),
-                methods=tuple(by(Run.method)),
-                newest=connection.execute(sa.select(sa.func.max(Run.created))).scalar(),
             )
 
     def _one(self, kind: type[R], query: sa.Select[Any]) -> R | None:
         with self._database.begin() as connection:
             row = connection.execute(query).mappings().one_or_none()
-        return None if row is None else _record(kind, row)
-
-    def _runs(self, *conditions: sa.ColumnElement[bool], curves: bool) -> list[RunRecord]:
-        order = (Run.task, Run.dataset, Run.protocol, Run.budget, Run.method, Run.seed, Run.created)
-        query = sa.select(Run.__table__).where(*conditions).order_by(*order)
-        columns = (Metric.run_id, Metric.split, Metric.name, Metric.value)
-        numbers = sa.select(*columns).join(Run, Run.id == Metric.run_id).where(*conditions).order_by(Metric.position)
-        blobs = sa.select(Curve.run_id, Curve.arrow).join(Run, Run.id == Curve.run_id).where(*conditions)
-        with self._database.begin() as connection:
-            rows = connection.execute(query).mappings().all()
-            values: dict[tuple[int, str], dict[str, float]] = {}
-            for run_id, split, name, value in connection.execute(numbers):
-                values.setdefault((run_id, split), {})[name] = math.nan if value is None else value
-            arrows = {run_id: arrow for run_id, arrow in connection.execute(blobs)} if curves else {}
-        return [
-            _record(
-                RunRecord,
-                row,
-                valid=values.get((row["id"], "valid"), {}),
-                metrics=values.get((row["id"], "test"), {}),
-                curve=_curve(arrows.get(row["id"])),
-            )
-            for row in rows
-        ]
-
-
-def _conditions(filters: Mapping[str, object]) -> list[sa.ColumnElement[bool]]:
-    columns = Run.__table__.columns
-    conditions: list[sa.ColumnElement[bool]] = []
-    for name, wanted in filters.items():
-        if name not in columns or name == "id":
-            raise TypeError(f"runs have no column {name!r} to filter by")
-        if isinstance(wanted, (list, tuple, set, frozenset)):
-            conditions.append(columns[name].in_(wanted))
-        elif wanted is not None:
-            conditions.append(columns[name] == wanted)
-    return conditions
-
-
-def _record(kind: type[R], row: sa.RowMapping, **more: object) -> R:
-    return kind.model_validate({name: row[name] for name in kind.model_fields if name in row} | more)
-
-
-def _upsert(connection: Connection, table: type[Base], key: Mapping[str, Any], record: Record) -> int | str:
-    """Inserts or updates the row with this key; returns its primary key."""
-    columns = table.__table__.columns
-    # JSON columns take what JSON can hold; a time stays a time.
-    plain = record.model_dump(mode="json") | {"created": getattr(record, "created", None)}
-    values = {name: plain[name] for name in plain if name in columns}
-    if isinstance(record, RunRecord):
-        values["variant"] = variant_digest(record.identity, record.method_digest)
-    primary = sa.inspect(table).primary_key[0]
-    where = [columns[name] == value for name, value in key.items()]
-    found: int | str | None = connection.execute(sa.select(primary).where(*where)).scalar()
-    if found is None:
-        connection.execute(sa.insert(table).values(values))
-        found = connection.execute(sa.select(primary).where(*where)).scalar_one()
-    else:
-        connection.execute(sa.update(table).where(*where).values(values))
-    return found
-
-
-def _put_curve(connection: Connection, owner: Any, row: int | str, points: Iterable[CurvePoint]) -> None:
-    points = list(points)
-    connection.execute(sa.delete(Curve).where(owner == row))
-    if points:
-        blob = {owner.key: row, "epochs": len(points), "arrow": codec.encode_curve(points)}
-        connection.execute(sa.insert(Curve).values(blob))
-
-
-def _curve(blob: bytes | None) -> list[CurvePoint]:
-    return [] if blob is None else codec.decode_curve(blob)
+        return None if row is None else to_record(kind, row)
 
 
 def _check_units(record: RunRecord, units: UnitScores) -> None:

@@ -15,6 +15,7 @@ from bench.metrics import classification
 from bench.metrics.classification import Predictions
 from bench.tasks.augment import augment
 from bench.tasks.base import Evaluation, Sample, mean_of
+from bench.tasks.scoring import scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -156,14 +157,8 @@ def predict(method: Method, images: Mapping[str, LabelledImages]) -> dict[str, P
     """
     if not isinstance(method, Classifier):
         raise TypeError(f"task 'classification' scores a Classifier, but got {type(method).__name__}")
-    training = method.training
-    method.eval()
-    try:
-        with torch.no_grad():
-            method.begin_scoring()
-            return {name: Predictions(_logits(method, part), np.asarray(part.labels)) for name, part in images.items()}
-    finally:
-        method.train(training)
+    with scoring(method):
+        return {name: Predictions(_logits(method, part), np.asarray(part.labels)) for name, part in images.items()}
 
 
 def confusion_sample(predictions: Predictions, classes: Sequence[str]) -> Sample:

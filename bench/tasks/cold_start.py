@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from bench.data.cold_start import COLD_TEST, COLD_VALID, WARM, ColdStartData
-from bench.errors import DivergedError, UserError, did_you_mean
+from bench.errors import UserError, did_you_mean
 from bench.methods.annotated import AnnotatedPairBatch, ItemWords
 from bench.methods.base import Method, Recommender
 from bench.metrics import ranking
 from bench.tasks.base import Evaluation, mean_of
-from bench.tasks.ranks import SCORES_PER_BLOCK, UserRows, count_higher, group_by_user
+from bench.tasks.ranks import UserRows, block_of, count_higher, finite, group_by_user
 from bench.tasks.recommendation import HistoryBatches, PairBatches
 
 if TYPE_CHECKING:
@@ -239,8 +239,7 @@ def _ranks(
     method: Recommender, targets: UserRows, mask: UserRows, ranked: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Returns for each condition the (targets,) rank from 1 of each target, `NEVER` for what is no candidate."""
-    device = next((tensor.device for tensor in (*method.parameters(), *method.buffers())), torch.device("cpu"))
-    block = max(1, SCORES_PER_BLOCK // max(1, method.n_items)) * (1 if device.type == "cpu" else 64)
+    device, block = block_of(method)
     place = {name: np.full(method.n_items, -1, dtype=np.int64) for name in ranked}
     for name, items in ranked.items():
         place[name][items] = np.arange(len(items))
@@ -252,9 +251,7 @@ def _ranks(
         method.begin_scoring()
         for start in range(0, len(targets.users), block):
             users = targets.users[start : start + block]
-            scores = method.score(torch.from_numpy(users).to(device))
-            if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
-                raise DivergedError(f"{type(method).__name__} gave scores that are not finite", epoch=0)
+            scores = finite(method.score(torch.from_numpy(users).to(device)), method)
             first, last = np.searchsorted(owners, [users[0], users[-1] + 1])
             seen = first + np.flatnonzero(np.isin(owners[first:last], users))
             mask_rows = torch.from_numpy(np.searchsorted(users, owners[seen])).to(device)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 from bench.encoders.build import build_encoder
 from bench.encoders.features import feature_network, frame_classifier, labelled_frames
-from bench.errors import DivergedError
+from bench.errors import DivergedError, UserError
 from bench.methods.generator import Prompts
-from bench.metrics.generation import check_evaluators
+from bench.metrics.generation import check_evaluators, take_apart
 from bench.metrics.manipulation import cosines
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ BLOCK = 64
 VALIDATED = 128
 """Most images that validation draws, so that an epoch stays cheap."""
 _KEPT = 24
+_K = TypeVar("_K")
 _judges: dict[tuple[str, ...], Any] = {}
 _seen: dict[tuple[str, ...], np.ndarray] = {}
 
@@ -46,6 +47,26 @@ def place_of(method: Method) -> Place:
     """Returns the device and the floating type of a method's parameters; CPU and float32 where it has none."""
     known = next((tensor for tensor in method.parameters() if tensor.is_floating_point()), torch.zeros(()))
     return Place(known.device, known.dtype)
+
+
+def part_of(part: object, kind: type[_K], name: str, what: str) -> _K:
+    """Returns a split as the kind of data that a task needs.
+
+    Args:
+        part: The split.
+        kind: What the task needs.
+        name: Of the data set, for the message.
+        what: The same in words.
+
+    Raises:
+        UserError: The split is of another kind.
+    """
+    if not isinstance(part, kind):
+        raise UserError(
+            f"data set {name!r} holds {type(part).__name__.lower()}, not {what}.",
+            hint="Use it with the task its card names (`bench data info`).",
+        )
+    return part
 
 
 class Shuffled:
@@ -228,6 +249,19 @@ class Judges:
                 for start in range(0, len(pixels), 256)
             ]
         return np.concatenate(parts)
+
+
+def judged(method: Method, data: GenerationData, metrics: Sequence[str], task: str) -> tuple[list[Parsed], Judges]:
+    """Returns metrics taken apart and the networks that they look through, checked before anything is drawn.
+
+    Raises:
+        UserError: A metric is unknown, or looks through a network that cannot be had or that the method was trained
+            against.
+    """
+    parsed = [take_apart(name, task) for name in metrics]
+    judges = Judges(data, place_of(method).device)
+    judges.check(method, parsed)
+    return parsed, judges
 
 
 def _remember(memory: dict[tuple[str, ...], Any], key: tuple[str, ...], value: Any) -> None:

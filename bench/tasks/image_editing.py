@@ -29,11 +29,14 @@ from bench.tasks.generation_common import (
     as_images,
     as_pixels,
     checked,
+    judged,
+    part_of,
     place_of,
     prompts_at,
     subset,
 )
 from bench.tasks.grids import picture_grid
+from bench.tasks.scoring import scoring
 from bench.tasks.text_to_image import Drawn, at_rows, distance, texts_at
 
 if TYPE_CHECKING:
@@ -123,9 +126,7 @@ class ImageEditingTask:
                 trained against.
             DivergedError: Images are not finite.
         """
-        parsed = [generation.take_apart(name, TASK_NAME) for name in metrics]
-        judges = Judges(data, place_of(method).device)
-        judges.check(method, parsed)
+        parsed, judges = judged(method, data, metrics, TASK_NAME)
         part = requests(data.valid, data.name)
         part = _some(part, subset(len(part), VALIDATED))
         scores, totals = score(judges, parsed, edit(method, part), part, "valid", data.name)
@@ -140,9 +141,7 @@ class ImageEditingTask:
             DivergedError: Images are not finite.
         """
         data: GenerationData = dataset.training()
-        parsed = [generation.take_apart(name, TASK_NAME) for name in metrics]
-        judges = Judges(data, place_of(method).device)
-        judges.check(method, parsed)
+        parsed, judges = judged(method, data, metrics, TASK_NAME)
         test = requests(dataset.test(), data.name)
         made = edit(method, test)
         scores, totals = score(judges, parsed, made, test, "test", data.name)
@@ -184,20 +183,14 @@ def edit(method: Method, part: Edits) -> Drawn:
     place = place_of(method)
     watch = Stopwatch(place.device)
     found = np.empty(part.sources.pixels.shape, dtype=np.uint8)
-    training = method.training
-    method.eval()
-    try:
-        with torch.no_grad():
-            method.begin_scoring()
-            for start in range(0, len(part), BLOCK):
-                rows = np.arange(start, min(start + BLOCK, len(part)))
-                images = as_images(part.sources.pixels[rows], place)
-                prompts = prompts_at(part.targets, rows, place)
-                with watch:
-                    made = method.edit(images, prompts)
-                found[rows] = as_pixels(checked(made, images.shape, method))
-    finally:
-        method.train(training)
+    with scoring(method):
+        for start in range(0, len(part), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(part)))
+            images = as_images(part.sources.pixels[rows], place)
+            prompts = prompts_at(part.targets, rows, place)
+            with watch:
+                made = method.edit(images, prompts)
+            found[rows] = as_pixels(checked(made, images.shape, method))
     return Drawn(found, watch.seconds)
 
 
@@ -246,12 +239,7 @@ def score(
 
 
 def _known(part: Any, name: str) -> Edits | CaptionedImages:
-    if not isinstance(part, Edits | CaptionedImages):
-        raise UserError(
-            f"data set {name!r} holds {type(part).__name__.lower()}, not images to edit.",
-            hint="Use it with the task its card names (`bench data info`).",
-        )
-    return part
+    return part if isinstance(part, Edits) else part_of(part, CaptionedImages, name, "images to edit")
 
 
 def _some(part: Edits, rows: np.ndarray) -> Edits:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.methods.base import Recommender
+    from bench.methods.sequential_recommender import SequentialRecommender
 
 SCORES_PER_BLOCK = 2_000_000
 """Scores held at a time; 8 MB in float32, about what a core's share of the cache holds."""
@@ -70,6 +71,24 @@ def count_higher(scores: Tensor, rows: Tensor, targets: Tensor, buffer: Tensor) 
     return ahead
 
 
+def block_of(method: Recommender | SequentialRecommender) -> tuple[torch.device, int]:
+    """Returns where a method computes, and how many rows it scores at a time there."""
+    device = next((tensor.device for tensor in (*method.parameters(), *method.buffers())), torch.device("cpu"))
+    block = max(1, SCORES_PER_BLOCK // max(1, method.n_items))
+    return device, block * (1 if device.type == "cpu" else 64)
+
+
+def finite(scores: Tensor, method: Recommender | SequentialRecommender) -> Tensor:
+    """Returns the scores a method gave.
+
+    Raises:
+        DivergedError: One is NaN or infinite.
+    """
+    if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
+        raise DivergedError(f"{type(method).__name__} gave scores that are not finite", epoch=0)
+    return scores
+
+
 def rank_targets(method: Recommender, targets: UserRows, masked: UserRows) -> np.ndarray:
     """Ranks every target of every user among all items.
 
@@ -84,20 +103,15 @@ def rank_targets(method: Recommender, targets: UserRows, masked: UserRows) -> np
     Raises:
         DivergedError: A score is NaN or infinite.
     """
-    device = next((tensor.device for tensor in (*method.parameters(), *method.buffers())), torch.device("cpu"))
+    device, block = block_of(method)
     ranks = np.empty(len(targets.items), dtype=np.int64)
-    block = max(1, SCORES_PER_BLOCK // max(1, method.n_items))
-    if device.type != "cpu":
-        block *= 64
     buffer: Tensor | None = None
     method.eval()
     with torch.no_grad():
         method.begin_scoring()
         for start in range(0, len(targets.users), block):
             users = targets.users[start : start + block]
-            scores = method.score(torch.from_numpy(users).to(device))
-            if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
-                raise DivergedError(f"{type(method).__name__} gave scores that are not finite", epoch=0)
+            scores = finite(method.score(torch.from_numpy(users).to(device)), method)
             if buffer is None or buffer.dtype != scores.dtype:
                 buffer = torch.empty_like(scores)
             mask_rows, mask_items = _rows_of(users, masked)

@@ -28,10 +28,13 @@ from bench.tasks.generation_common import (
     as_images,
     as_pixels,
     checked,
+    judged,
+    part_of,
     place_of,
     subset,
 )
 from bench.tasks.grids import story_grid
+from bench.tasks.scoring import scoring
 from bench.tasks.text_to_image import between
 
 if TYPE_CHECKING:
@@ -130,11 +133,9 @@ class StoryTask:
                 method was trained against.
             DivergedError: Images are not finite.
         """
-        parsed = [generation.take_apart(name, TASK_NAME) for name in metrics]
+        parsed, judges = judged(method, data, metrics, TASK_NAME)
         mode = parsed[0].mode or next((one.mode for one in parsed if one.mode), MODES[0])
         here = [one for one in parsed if one.mode in (mode, None)]
-        judges = Judges(data, place_of(method).device)
-        judges.check(method, parsed)
         if mode not in modes_of(method):
             raise UserError(
                 f"metric {metrics[0]!r} cannot select: {type(method).__name__} has no mode {mode!r}.",
@@ -155,9 +156,7 @@ class StoryTask:
             DivergedError: Images are not finite.
         """
         data: GenerationData = dataset.training()
-        parsed = [generation.take_apart(name, TASK_NAME) for name in metrics]
-        judges = Judges(data, place_of(method).device)
-        judges.check(method, parsed)
+        parsed, judges = judged(method, data, metrics, TASK_NAME)
         test = _stories(dataset.test(), data.name)
         named = {one.mode for one in parsed if one.mode} or {MODES[0]}
         told = {mode: complete(method, test, mode) for mode in MODES if mode in named and mode in modes_of(method)}
@@ -216,26 +215,20 @@ def complete(method: Method, stories: Stories, mode: str) -> Told:
     given = masks(mode, len(stories), stories.frames.shape[1])
     found = np.empty(stories.frames.shape, dtype=np.uint8)
     exact = np.full(len(stories), np.nan)
-    training = method.training
-    method.eval()
-    try:
-        with torch.no_grad():
-            method.begin_scoring()
-            for start in range(0, len(stories), STORIES_PER_BLOCK):
-                rows = np.arange(start, min(start + STORIES_PER_BLOCK, len(stories)))
-                known = torch.from_numpy(given[rows]).to(place.device)
-                frames = as_images(stories.frames[rows], place) * known[:, :, None, None, None]
-                prompts = story_prompts(stories, rows, place)
-                # A method may write into what it is handed.
-                with watch:
-                    drawn = method.complete(frames.clone(), known.clone(), prompts, stream)
-                checked(drawn, frames.shape, method)
-                found[rows] = as_pixels(drawn)
-                same = (drawn == frames).flatten(2).all(2) | ~known
-                kept = same.all(1).double().cpu().numpy()
-                exact[rows] = np.where(given[rows].any(axis=1), kept, np.nan)
-    finally:
-        method.train(training)
+    with scoring(method):
+        for start in range(0, len(stories), STORIES_PER_BLOCK):
+            rows = np.arange(start, min(start + STORIES_PER_BLOCK, len(stories)))
+            known = torch.from_numpy(given[rows]).to(place.device)
+            frames = as_images(stories.frames[rows], place) * known[:, :, None, None, None]
+            prompts = story_prompts(stories, rows, place)
+            # A method may write into what it is handed.
+            with watch:
+                drawn = method.complete(frames.clone(), known.clone(), prompts, stream)
+            checked(drawn, frames.shape, method)
+            found[rows] = as_pixels(drawn)
+            same = (drawn == frames).flatten(2).all(2) | ~known
+            kept = same.all(1).double().cpu().numpy()
+            exact[rows] = np.where(given[rows].any(axis=1), kept, np.nan)
     return Told(found, given, exact, watch.seconds)
 
 
@@ -321,12 +314,7 @@ def _labels(stories: Stories) -> np.ndarray:
 
 
 def _stories(part: Any, name: str) -> Stories:
-    if not isinstance(part, Stories):
-        raise UserError(
-            f"data set {name!r} holds {type(part).__name__.lower()}, not stories.",
-            hint="Use it with the task its card names (`bench data info`).",
-        )
-    return part
+    return part_of(part, Stories, name, "stories")
 
 
 def _some(stories: Stories, most: int) -> Stories:

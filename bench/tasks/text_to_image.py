@@ -25,11 +25,14 @@ from bench.tasks.generation_common import (
     as_images,
     as_pixels,
     checked,
+    judged,
+    part_of,
     place_of,
     prompts_at,
     subset,
 )
 from bench.tasks.grids import picture_grid
+from bench.tasks.scoring import scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,10 +110,7 @@ class TextToImageTask:
             UserError: A metric is unknown, or looks through a network the method was trained against.
             DivergedError: Images are not finite.
         """
-        parsed = [generation.take_apart(name, TASK_NAME) for name in metrics]
-        place = place_of(method)
-        judges = Judges(data, place.device)
-        judges.check(method, parsed)
+        parsed, judges = judged(method, data, metrics, TASK_NAME)
         whole = captioned(data.valid, data.name)
         rows = subset(len(whole), VALIDATED)
         part = at_rows(whole, rows)
@@ -125,9 +125,7 @@ class TextToImageTask:
             DivergedError: Images are not finite.
         """
         data: GenerationData = dataset.training()
-        parsed = [generation.take_apart(name, TASK_NAME) for name in metrics]
-        judges = Judges(data, place_of(method).device)
-        judges.check(method, parsed)
+        parsed, judges = judged(method, data, metrics, TASK_NAME)
         test = captioned(dataset.test(), data.name)
         drawn = draw(method, test.captions, data.side)
         scores, totals = score(judges, parsed, drawn, test, "test")
@@ -147,12 +145,7 @@ def captioned(part: Any, name: str) -> CaptionedImages:
     Raises:
         UserError: The data set is of another kind.
     """
-    if not isinstance(part, CaptionedImages):
-        raise UserError(
-            f"data set {name!r} holds {type(part).__name__.lower()}, not captioned images.",
-            hint="Use it with the task its card names (`bench data info`).",
-        )
-    return part
+    return part_of(part, CaptionedImages, name, "captioned images")
 
 
 def at_rows(images: CaptionedImages, rows: np.ndarray) -> CaptionedImages:
@@ -180,19 +173,13 @@ def draw(method: Method, captions: Texts, side: int) -> Drawn:
     stream = torch.Generator().manual_seed(SEED)
     watch = Stopwatch(place.device)
     found = np.empty((len(captions), side, side, 3), dtype=np.uint8)
-    training = method.training
-    method.eval()
-    try:
-        with torch.no_grad():
-            method.begin_scoring()
-            for start in range(0, len(captions), BLOCK):
-                rows = np.arange(start, min(start + BLOCK, len(captions)))
-                prompts = prompts_at(captions, rows, place)
-                with watch:
-                    images = method.generate(prompts, stream)
-                found[rows] = as_pixels(checked(images, (len(rows), 3, side, side), method))
-    finally:
-        method.train(training)
+    with scoring(method):
+        for start in range(0, len(captions), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(captions)))
+            prompts = prompts_at(captions, rows, place)
+            with watch:
+                images = method.generate(prompts, stream)
+            found[rows] = as_pixels(checked(images, (len(rows), 3, side, side), method))
     return Drawn(found, watch.seconds)
 
 

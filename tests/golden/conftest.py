@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from recordings import golden_folder, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,13 +17,5 @@ Recording = dict[str, np.ndarray]
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Recording]:
     """Returns a function that reads one recording of the recommendation family, e.g. `golden("mgcn")`."""
-    root = os.environ.get("BENCH_GOLDEN")
-    if not root:
-        pytest.skip("set $BENCH_GOLDEN to the folder of recorded numbers")
-
-    def read(name: str) -> Recording:
-        # A set variable that points nowhere is a mistake, not a reason to skip.
-        with np.load(Path(root) / "recommendation" / f"{name}.npz", allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-
-    return read
+    golden_folder()
+    return lambda name: recording(f"recommendation/{name}")

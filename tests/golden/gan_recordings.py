@@ -1,18 +1,11 @@
-"""Reading recordings of the authors' GANs: files, weights by translated names, gradients."""
+"""Recordings of the authors' GANs: tensors, weights by translated names, gradients."""
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
-import numpy as np
-import pytest
-import torch
+from recordings import GRADIENT, recording, same, tensor
 
-DOUBLE = torch.float64
-EXACT = {"rtol": 1e-9, "atol": 1e-11}
-GRADIENT = {"rtol": 1e-7, "atol": 1e-11}
 AFTER = {"rtol": 1e-7, "atol": 1e-9}
 
 AFFINE = (
@@ -38,19 +31,8 @@ CRITIC = (
 
 
 def read(name):
-    root = os.environ.get("BENCH_GOLDEN")
-    if not root:
-        pytest.skip("set $BENCH_GOLDEN to the folder of recorded numbers")
-    with np.load(Path(root) / "vision" / f"{name}.npz", allow_pickle=False) as file:
-        return {key: tensor(file[key]) if file[key].dtype.kind in "fib" else file[key] for key in file.files}
-
-
-def tensor(array):
-    return torch.from_numpy(np.array(array))
-
-
-def same(ours, theirs, **tolerance):
-    torch.testing.assert_close(ours.detach(), theirs, **(tolerance or EXACT))
+    arrays = recording(f"vision/{name}")
+    return {key: tensor(value) if value.dtype.kind in "fib" else value for key, value in arrays.items()}
 
 
 def translated(name, rules):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gan_recordings import AFFINE, CRITIC, EXACT, check_block, check_gradients, load, read, same
+from gan_recordings import AFFINE, CRITIC, check_block, check_gradients, load, read
+from recordings import EXACT, same
 from torch.nn import functional
 
 from bench.methods.layers.affine import ChannelAffine

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from gan_recordings import (
-    CRITIC,
-    FUSION,
-    GRADIENT,
-    check_after,
-    check_block,
-    check_gradients,
-    load,
-    read,
-    same,
-    tensor,
-)
+from gan_recordings import CRITIC, FUSION, check_after, check_block, check_gradients, load, read
+from recordings import GRADIENT, same, tensor
 
 from bench.methods.layers.adversarial import (
     BETAS,

@@ -6,17 +6,25 @@ A recorded parameter that the name maps do not know fails the test. Tolerances a
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from recordings import DOUBLE, GRADIENT, recording, same, tensor
 from torch.nn import functional
+from vqa_recordings import (
+    ANSWER,
+    BILINEAR,
+    RECURRENT,
+    check_gradients,
+    inside,
+    linear,
+    load,
+    recorded_batch,
+    recorded_data,
+)
 
-from bench.data.vqa import Clips, Questions, VqaData, VqaSplit
 from bench.graph.compile import compile_view
-from bench.methods.answerer import Asked, QuestionBatch, Visual, Words
 from bench.methods.base import Context
 from bench.methods.layers.clip_reasoning import (
     GraphAttention,
@@ -29,90 +37,34 @@ from bench.methods.layers.clip_reasoning import (
 from bench.methods.layers.video import MFB, AnswerHead, AttentionReadout
 from bench.methods.vqa.dualvgr import DualVGR
 
-DOUBLE = torch.float64
-EXACT = {"rtol": 1e-9, "atol": 1e-11}
-GRADIENT = {"rtol": 1e-7, "atol": 1e-11}
-
 
 @pytest.fixture(scope="module")
 def read():
-    root = os.environ.get("BENCH_GOLDEN")
-    if not root:
-        pytest.skip("set $BENCH_GOLDEN to the folder of recorded numbers")
-
-    def read_one(name):
-        with np.load(Path(root) / "vision" / f"dualvgr_{name}.npz", allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-
-    return read_one
-
-
-def tensor(array):
-    return torch.from_numpy(np.array(array))
-
-
-def same(ours, theirs, **tolerance):
-    torch.testing.assert_close(ours.detach(), tensor(theirs), **(tolerance or EXACT))
-
-
-def linear(ours, theirs, *, bias=True):
-    return {f"{ours}.{kind}": [f"{theirs}.{kind}"] for kind in (("weight", "bias") if bias else ("weight",))}
+    return lambda name: recording(f"vision/dualvgr_{name}")
 
 
 def heads(ours, theirs):
     """Our one matrix of all heads is theirs one below the other."""
     names = {
-        f"{ours}project.{kind}": [f"{theirs}attention_{h}.W.{kind}" for h in range(4)] for kind in ("weight", "bias")
+        f"{ours}project.{kind}": tuple(f"{theirs}attention_{h}.W.{kind}" for h in range(4))
+        for kind in ("weight", "bias")
     }
-    names[f"{ours}logits"] = [f"{theirs}attention_{h}.a.weight" for h in range(4)]
-    return names | {f"{ours}bias": [f"{theirs}attention_{h}.a.bias" for h in range(4)]}
+    names[f"{ours}logits"] = tuple(f"{theirs}attention_{h}.a.weight" for h in range(4))
+    return names | {f"{ours}bias": tuple(f"{theirs}attention_{h}.a.bias" for h in range(4))}
 
 
 def lstm(ours, theirs):
     names = {}
     for direction, suffix in (("ahead", ""), ("back", "_reverse")):
-        for part in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
-            names[f"{ours}.{direction}.{part}"] = [f"{theirs}.{part}{suffix}"]
+        for part in RECURRENT:
+            names[f"{ours}.{direction}.{part}"] = f"{theirs}.{part}{suffix}"
     return names
 
 
 WORD_ATTENTION = linear("enhance", "feat_enhance") | linear("score", "fc")
 PUNISHMENT = linear("query", "query_weight")
 FUSION = linear("score.0", "project.0") | linear("score.2", "project.2", bias=False)
-BILINEAR = linear("first", "linear0") | linear("second", "linear1") | linear("out", "linear_out")
 READOUT = linear("project", "v_proj", bias=False) | linear("score", "attn")
-ANSWER = (
-    linear("question", "question_proj")
-    | linear("layers.1", "classifier.1")
-    | linear("layers.3", "classifier.3")
-    | linear("layers.5", "classifier.5")
-    | {f"layers.3.{name}": [f"classifier.3.{name}"] for name in ("running_mean", "running_var", "num_batches_tracked")}
-)
-
-
-def inside(ours, theirs, names):
-    return {f"{ours}.{key}": [f"{theirs}.{name}" for name in sources] for key, sources in names.items()}
-
-
-def recorded(record, sources, kind):
-    return (
-        np.concatenate([record[f"{kind}/{source}"] for source in sources])
-        if len(sources) > 1
-        else record[f"{kind}/{sources[0]}"]
-    )
-
-
-def load(module, record, names):
-    """Loads recorded parameters; every one must be mapped, and every one of ours must be filled."""
-    mapped = {source for sources in names.values() for source in sources}
-    assert mapped == {key.removeprefix("param/") for key in record if key.startswith("param/")}
-    state = {ours: tensor(recorded(record, sources, "param")) for ours, sources in names.items()}
-    module.load_state_dict(state)
-
-
-def check_gradients(module, record, names):
-    for name, parameter in module.named_parameters():
-        same(parameter.grad, recorded(record, names[name], "grad"), **GRADIENT)
 
 
 def run(module, record, names, outputs):
@@ -204,7 +156,7 @@ def test_losses_and_their_input_gradients(read):
 
 def full_names(units):
     unit = "visual_input_unit"
-    names = {"question.embed.table.weight": ["linguistic_input_unit.encoder_embed.weight"]}
+    names = {"question.embed.table.weight": "linguistic_input_unit.encoder_embed.weight"}
     names |= lstm("question.states", "linguistic_input_unit.concatRNN.rnn")
     names |= lstm("question.final", "linguistic_input_unit.encoder")
     names |= lstm("clips.appearance.lstm", "visual_appearance_input_unit.encoder")
@@ -228,16 +180,8 @@ def whole(read):
     """The recorded model built by the class itself, over a compiled complete clip graph."""
     record = read("full")
     sizes = json.loads(str(record["meta/config"]))
-    rows = len(record["in/answers"])
-    empty = np.zeros(rows, dtype=np.int64)
-    questions = Questions(
-        record["in/question"], record["in/question_len"], np.arange(rows), record["in/answers"], empty, empty, None,
-        None, empty, empty,
-    )  # fmt: skip
-    split = VqaSplit(questions, Clips(record["in/appearance"], record["in/motion"], empty))
-    vocabulary = tuple(map(str, range(sizes["vocab_size"])))
-    answers = tuple(map(str, range(sizes["num_answers"])))
-    data = VqaData("recorded", vocabulary, answers, (), 0, split, split)
+    clips = record["in/appearance"], record["in/motion"]
+    data = recorded_data(record, sizes, ("question", "question_len"), clips)
     config = DualVGR.Config(
         units=sizes["unit_layers"], dim=sizes["module_dim"], word_dim=sizes["word_dim"], dropout=0.0,
         encoder_dropout=0.0, softmax_over_padding=True, alpha=sizes["alpha2"], beta=sizes["beta2"],
@@ -246,9 +190,7 @@ def whole(read):
     method = DualVGR(config, Context(data, views, DOUBLE))
     names = full_names(sizes["unit_layers"])
     load(method, record, names)
-    visual = Visual(tensor(record["in/appearance"]), tensor(record["in/motion"]))
-    asked = Asked(Words(tensor(record["in/question"]), tensor(record["in/question_len"])))
-    return record, method, names, QuestionBatch(visual, asked, tensor(record["in/answers"]))
+    return record, method, names, recorded_batch(record)
 
 
 def test_every_step_of_the_whole_model(whole):

@@ -7,16 +7,15 @@ from gan_recordings import (
     AFFINE,
     CRITIC,
     FUSION,
-    GRADIENT,
     check_after,
     check_block,
     check_gradients,
     load,
     names,
     read,
-    same,
     translated,
 )
+from recordings import GRADIENT, same
 from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 

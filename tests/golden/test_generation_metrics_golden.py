@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from recordings import recording
 
 from bench.metrics import generation
 from bench.metrics.manipulation import cosines, manipulation_precision
@@ -14,11 +12,7 @@ from bench.tasks.text_to_image import between
 
 
 def recorded(name: str) -> dict[str, np.ndarray]:
-    root = os.environ.get("BENCH_GOLDEN")
-    if not root:
-        pytest.skip("set $BENCH_GOLDEN to the folder of recorded numbers")
-    with np.load(Path(root) / "vision" / f"metric_{name}.npz", allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+    return recording(f"vision/metric_{name}")
 
 
 @pytest.mark.parametrize(("name", "rel"), [("frechet", 1e-9), ("frechet_rankdef", 1e-6)])

@@ -7,47 +7,30 @@ holds all objects, which we do not build). Tolerances are those of the recording
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from recordings import DOUBLE, recording, same, tensor
+from vqa_recordings import (
+    ANSWER,
+    RECURRENT,
+    check_gradients,
+    inside,
+    linear,
+    load,
+    recorded_batch,
+    recorded_data,
+)
 
-from bench.data.vqa import Clips, Questions, VqaData, VqaSplit
-from bench.methods.answerer import Asked, QuestionBatch, Visual, Words
 from bench.methods.base import Context
 from bench.methods.layers.crn import FeatureAggregation, RelationUnit, draw_subsets, subset_of
 from bench.methods.vqa.hcrn import HCRN, Subsets
 
-DOUBLE = torch.float64
-EXACT = {"rtol": 1e-9, "atol": 1e-11}
-GRADIENT = {"rtol": 1e-7, "atol": 1e-11}
-
 
 @pytest.fixture(scope="module")
 def read():
-    root = os.environ.get("BENCH_GOLDEN")
-    if not root:
-        pytest.skip("set $BENCH_GOLDEN to the folder of recorded numbers")
-
-    def read_one(name):
-        with np.load(Path(root) / "vision" / f"hcrn_{name}.npz", allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-
-    return read_one
-
-
-def tensor(array):
-    return torch.from_numpy(np.array(array))
-
-
-def same(ours, theirs, **tolerance):
-    torch.testing.assert_close(ours.detach(), tensor(theirs), **(tolerance or EXACT))
-
-
-def linear(ours, theirs, *, bias=True):
-    return {f"{ours}.{kind}": f"{theirs}.{kind}" for kind in (("weight", "bias") if bias else ("weight",))}
+    return lambda name: recording(f"vision/hcrn_{name}")
 
 
 def unit_names(unit, ours="", theirs="", *, first):
@@ -66,30 +49,12 @@ AGGREGATION = (
     | linear("join", "cat")
     | linear("score", "attn")
 )
-ANSWER = (
-    linear("question", "question_proj")
-    | linear("layers.1", "classifier.1")
-    | linear("layers.3", "classifier.3")
-    | linear("layers.5", "classifier.5")
-    | {f"layers.3.{name}": f"classifier.3.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
-)
 
 
-def inside(ours, theirs, names):
-    return {f"{ours}.{key}": f"{theirs}.{value}" for key, value in names.items()}
-
-
-def load(module, record, names):
-    """Loads recorded parameters: every one is mapped or recorded as unused, and every one of ours is filled."""
-    recorded = {key.removeprefix("param/") for key in record if key.startswith("param/")}
-    assert recorded - set(names.values()) == set(record.get("aux/unused_params_grad", ()))
-    state = {name: value for name, value in module.state_dict().items() if "fixed_" in name}
-    module.load_state_dict(state | {ours: tensor(record[f"param/{theirs}"]) for ours, theirs in names.items()})
-
-
-def check_gradients(module, record, names):
-    for name, parameter in module.named_parameters():
-        same(parameter.grad, record[f"grad/{names[name]}"], **GRADIENT)
+def fill(module, record, names):
+    """Loads all but the layers recorded as unused; our tables of subsets are not recorded."""
+    tables = {name for name in module.state_dict() if "fixed_" in name}
+    load(module, record, names, without=record.get("aux/unused_params_grad", ()), own=tables)
 
 
 def replayed(record, units, first=0):
@@ -114,7 +79,7 @@ def test_relation_unit(read, name):
     n, largest = sizes["num_objects"], sizes["max_subset_size"]
     unit = RelationUnit(n, sizes["module_dim"], DOUBLE, gated=sizes["gating"], largest=largest, draws=None)
     names = unit_names(unit, first=int(largest == n))
-    load(unit, record, names)
+    fill(unit, record, names)
     objects, condition = tensor(record["in/objects"]), tensor(record["in/cond"])
     if objects.dim() == 3:
         # One list of vectors; in the other recording each object is a row of R vectors.
@@ -144,7 +109,7 @@ def test_recorded_sizes_of_subsets_are_ours(read):
 def test_feature_aggregation(read):
     record = read("feature_aggregation")
     module = FeatureAggregation(6, DOUBLE, dropout=0.0)
-    load(module, record, AGGREGATION)
+    fill(module, record, AGGREGATION)
     found = module(tensor(record["in/q"]), tensor(record["in/visual"])).vector
     same(found, record["out/v"])
     found.square().sum().backward()
@@ -155,16 +120,8 @@ def test_feature_aggregation(read):
 def whole(read):
     record = read("full")
     sizes = json.loads(str(record["meta/config"]))
-    rows = len(record["in/answers"])
-    empty = np.zeros(rows, dtype=np.int64)
-    questions = Questions(
-        record["in/question"], record["in/question_len"], np.arange(rows), record["in/answers"], empty, empty, None,
-        None, empty, empty,
-    )  # fmt: skip
-    split = VqaSplit(questions, Clips(record["in/appearance"], record["in/motion"], empty))
-    vocabulary = tuple(map(str, range(sizes["vocab_size"])))
-    answers = tuple(map(str, range(sizes["num_answers"])))
-    data = VqaData("recorded", vocabulary, answers, (), 0, split, split)
+    clips = record["in/appearance"], record["in/motion"]
+    data = recorded_data(record, sizes, ("question", "question_len"), clips)
     config = HCRN.Config(
         subsets="all", dim=sizes["module_dim"], word_dim=sizes["word_dim"], dropout=0.0, word_dropout=0.0,
         question_dropout=0.0,
@@ -172,7 +129,7 @@ def whole(read):
     method = HCRN(config, Context(data, {}, DOUBLE))
     visual_unit = "visual_input_unit"
     names = {"encoder.embed.table.weight": "linguistic_input_unit.encoder_embed.weight"}
-    for part in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+    for part in RECURRENT:
         names[f"encoder.final.ahead.{part}"] = f"linguistic_input_unit.encoder.{part}"
         names[f"encoder.final.back.{part}"] = f"linguistic_input_unit.encoder.{part}_reverse"
         names[f"motion_lstm.{part}"] = f"{visual_unit}.sequence_encoder.{part}"
@@ -189,10 +146,8 @@ def whole(read):
             theirs = f"{visual_unit}.{level}_level_{condition}_cond."
             names |= unit_names(getattr(method, ours), f"{ours}.", theirs, first=1)
     names |= inside("read", "feature_aggregation", AGGREGATION) | inside("head", "output_unit", ANSWER)
-    load(method, record, names)
-    visual = Visual(tensor(record["in/appearance"]), tensor(record["in/motion"]))
-    words = Words(tensor(record["in/question"]), tensor(record["in/question_len"]))
-    return record, method, names, QuestionBatch(visual, Asked(words), tensor(record["in/answers"]))
+    fill(method, record, names)
+    return record, method, names, recorded_batch(record)
 
 
 def test_whole_model_with_all_subsets(whole):

@@ -7,15 +7,15 @@ README.
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import vqa_recordings
+from recordings import DOUBLE, recording, same, tensor
 from torch.nn import functional
+from vqa_recordings import BILINEAR, RECURRENT, inside, load, recorded_data
 
-from bench.data.vqa import Clips, Questions, VqaData, VqaSplit
 from bench.methods.answerer import Words
 from bench.methods.base import Context
 from bench.methods.layers.word_frame_graph import (
@@ -27,41 +27,13 @@ from bench.methods.layers.word_frame_graph import (
 )
 from bench.methods.vqa.hga import HGA
 
-DOUBLE = torch.float64
-EXACT = {"rtol": 1e-9, "atol": 1e-11}
-GRADIENT = {"rtol": 1e-7, "atol": 1e-11}
-GRU = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 POOLING = {f"gcn_atten_pool.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")}
 """A softmax over an axis of size one: its weights change nothing, so we have none."""
 
 
 @pytest.fixture(scope="module")
 def read():
-    root = os.environ.get("BENCH_GOLDEN")
-    if not root:
-        pytest.skip("set $BENCH_GOLDEN to the folder of recorded numbers")
-
-    def read_one(name):
-        with np.load(Path(root) / "vision" / f"hga_{name}.npz", allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-
-    return read_one
-
-
-def tensor(array):
-    return torch.from_numpy(np.array(array))
-
-
-def same(ours, theirs, **tolerance):
-    torch.testing.assert_close(ours.detach(), tensor(theirs), **(tolerance or EXACT))
-
-
-def linear(ours, theirs):
-    return {f"{ours}.{kind}": f"{theirs}.{kind}" for kind in ("weight", "bias")}
-
-
-def inside(ours, theirs, names):
-    return {f"{ours}.{key}": f"{theirs}.{value}" for key, value in names.items()}
+    return lambda name: recording(f"vision/hga_{name}")
 
 
 ATTENTION = {
@@ -81,31 +53,21 @@ ADJACENCY = {
     for place, letter in enumerate("gv")
 }
 CONVOLUTIONS = {f"layers.{i}.weight": f"layers.{i}.weight.weight" for i in range(3)}
-BILINEAR = linear("first", "linear0") | linear("second", "linear1") | linear("out", "linear_out")
 SENTENCE = {"table.weight": "embedding.weight", "project.weight": "upcompress_embedding.weight"}
-ONE_WAY = {f"encoder.ahead.{part}": f"rnn.{part}" for part in GRU}
+ONE_WAY = {f"encoder.ahead.{part}": f"rnn.{part}" for part in RECURRENT}
 BOTH_WAYS = (
     ONE_WAY
-    | {f"encoder.back.{part}": f"rnn.{part}_reverse" for part in GRU}
+    | {f"encoder.back.{part}": f"rnn.{part}_reverse" for part in RECURRENT}
     | {"encoder.join_states.weight": "compress_output.weight", "encoder.join_finals.weight": "compress_hn_bi.weight"}
 )
 GRAPH = inside("adjacency", "adj_learner", ADJACENCY) | inside("convolutions", "gcn", CONVOLUTIONS)
 
 
-def load(module, record, names, without=frozenset()):
-    """Loads recorded parameters: every one is mapped or in `without`, and every one of ours is filled."""
-    recorded = {key.removeprefix("param/") for key in record if key.startswith("param/")}
-    assert recorded - set(names.values()) == set(without)
-    module.load_state_dict({ours: tensor(record[f"param/{theirs}"]) for ours, theirs in names.items()})
-
-
 def check_gradients(module, record, names, without=frozenset()):
-    checked = {}
-    for name, parameter in module.named_parameters():
-        if names[name] not in without:
-            checked[names[name]] = True
-            same(parameter.grad, record[f"grad/{names[name]}"], **GRADIENT)
-    left = {key.removeprefix("grad/") for key in record if key.startswith("grad/")} - set(checked)
+    """Compares gradients; what is recorded and not compared must be one that changes nothing."""
+    vqa_recordings.check_gradients(module, record, names, without=without)
+    compared = {names[name] for name, _ in module.named_parameters()} - without
+    left = {key.removeprefix("grad/") for key in record if key.startswith("grad/")} - compared
     assert all(np.abs(record[f"grad/{name}"]).max() == 0 for name in left)
     assert left <= POOLING
 
@@ -119,7 +81,7 @@ def test_graph(read):
     module = torch.nn.ModuleDict(
         {"adjacency": Adjacency(8, DOUBLE), "convolutions": GraphConvolutions(8, 3, DOUBLE, dropout=0.0)}
     )
-    load(module, record, GRAPH, POOLING)
+    load(module, record, GRAPH, without=POOLING)
     nodes = torch.cat([tensor(record["in/q"]), tensor(record["in/v"])], dim=1)
     adjacency = module["adjacency"](nodes)
     same(adjacency, record["out/adj"])
@@ -165,7 +127,7 @@ def test_bidirectional_encoders(read):
         record[f"param/{part}.weight"] = getattr(video, part).weight.detach().numpy()
     names |= {f"video.{part}.weight": f"{part}.weight" for part in ("motion", "join")}
     module = torch.nn.ModuleDict({"sentence": sentence, "video": video})
-    load(module, record, names, {f"{part}.{name}" for part in ("sentence", "video") for name in unused})
+    load(module, record, names, without={f"{part}.{name}" for part in ("sentence", "video") for name in unused})
     text = sentence(Words(tensor(record["in/tokens"]), tensor(record["in/tlens"])))
     same(text.states, record["out/sentence_states"])
     same(text.final, record["out/sentence_hidden"])
@@ -176,16 +138,8 @@ def test_bidirectional_encoders(read):
 
 def build_whole(record, *, authors_bugs):
     sizes = json.loads(str(record["meta/config"]))
-    rows = len(record["in/answers"])
-    empty = np.zeros(rows, dtype=np.int64)
-    questions = Questions(
-        record["in/tokens"], record["in/tlens"], np.arange(rows), record["in/answers"], empty, empty, None, None, empty,
-        empty,
-    )  # fmt: skip
-    split = VqaSplit(questions, Clips(record["in/resnet"][:, :, None], record["in/c3d"], empty))
-    vocabulary = tuple(map(str, range(sizes["vocab_size"])))
-    answers = tuple(map(str, range(sizes["num_answers"])))
-    data = VqaData("recorded", vocabulary, answers, (), 0, split, split)
+    clips = record["in/resnet"][:, :, None], record["in/c3d"]
+    data = recorded_data(record, sizes, ("tokens", "tlens"), clips)
     config = HGA.Config(
         dim=sizes["hidden_size"], word_dim=sizes["word_dim"], gcn_layers=sizes["gcn_layers"], fusion=sizes["mm_dim"],
         dropout=0.0, elu_scores=True, authors_bugs=authors_bugs,
@@ -196,7 +150,7 @@ def build_whole(record, *, authors_bugs):
     names |= {"video.motion.weight": "compress_c3d.weight_raw", "video.join.weight": "video_fusion.weight_raw"}
     names |= inside("attention.0", "co_attn.encoder_layers.0", ATTENTION) | GRAPH
     names |= inside("fuse_ends", "global_fusion", BILINEAR) | inside("conclude", "fusion", BILINEAR)
-    load(method, record, names, POOLING)
+    load(method, record, names, without=POOLING)
     return method, names
 
 

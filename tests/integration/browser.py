@@ -91,6 +91,12 @@ def settle(page: Any) -> None:
     page.wait_for_function(IDLE)
 
 
+def open_at(page: Any, address: str) -> None:
+    """Goes to an address and waits until its page is drawn."""
+    page.goto(address)
+    settle(page)
+
+
 def choose(page: Any, label: str, option: str) -> None:
     """Picks an option of a select box by its label."""
     page.get_by_role("combobox", name=label, exact=True).first.click()

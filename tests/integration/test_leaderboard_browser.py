@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import csv
-import sys
-from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
-from browser import cells, choose, chromium, launched, served, settle, window
+from browser import cells, choose, chromium, open_at, settle, window
 from leaderboard_store import NASTY, filled_store, fingerprint
 
 from bench.store import Store
@@ -25,30 +20,6 @@ PAGES = ("", "task", "compare", "search", "run", "gallery", "gate")
 def store(tmp_path_factory):
     chromium()
     return filled_store(tmp_path_factory.mktemp("store") / "results.db")
-
-
-@pytest.fixture(scope="module")
-def address(store):
-    with served(store) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser):
-    page = window(browser)
-    yield page
-    page.context.close()
-
-
-def open_at(page, address: str) -> None:
-    page.goto(address)
-    settle(page)
 
 
 def test_filters_are_in_the_address_and_the_address_brings_them_back(page, browser, address):

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import csv
-import sys
-from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
-from browser import cells, choose, chromium, launched, served, settle, window
+from browser import cells, choose, chromium, open_at, settle, window
 from sample_factories import PROMPTS, SCRIPT, sampled_store
 
 from bench.pictures import read_confusion
@@ -26,30 +21,6 @@ PARTS = ("Results", "Samples", "Configuration", "Provenance", "Repeat+it")
 def store(tmp_path_factory):
     chromium()
     return sampled_store(tmp_path_factory.mktemp("store") / "results.db")
-
-
-@pytest.fixture(scope="module")
-def address(store):
-    with served(store) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser):
-    page = window(browser)
-    yield page
-    page.context.close()
-
-
-def open_at(page, address: str) -> None:
-    page.goto(address)
-    settle(page)
 
 
 def test_a_part_of_a_run_is_in_the_address(page, address):

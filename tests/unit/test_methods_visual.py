@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from training_kills import train_until_killed
 
 from bench.data.types import Modality, ModalityInfo
 from bench.methods.base import Context, GradientConfig, Group, Loss, Method, PairBatch
@@ -221,19 +222,10 @@ def test_a_training_with_adagrad_resumes_with_its_sums(tmp_path):
             checkpoint_every_s=0.0,
         )
 
-    class KilledError(Exception):
-        pass
-
-    def die(point):
-        if point.epoch == 3:
-            raise KilledError
-        return True
-
     whole, rest = Pair(0.1), Pair(0.1)
     train(whole, None, Scripted(), going(), device=CPU)
     path = tmp_path / "c.safetensors"
-    with pytest.raises(KilledError):
-        train(Pair(0.1), None, Scripted(), going(path), device=CPU, on_epoch=die)
+    train_until_killed(Pair(0.1), None, Scripted(), going(path), epoch=3)
     train(rest, None, Scripted(), going(path), device=CPU)
     assert torch.equal(rest.a, whole.a) and torch.equal(rest.b, whole.b)
     assert not torch.equal(whole.a, whole.b)

@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def data(tmp_path: Path, fresh_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    monkeypatch.setenv("BENCH_DATA", str(folder))
-    return folder
-
-
 def write_vireo(folder: Path) -> Path:
     root = folder / "vireo-food172"
     lists = root / "SplitAndIngreLabel"
@@ -51,8 +43,8 @@ def write_vireo(folder: Path) -> Path:
     return root
 
 
-def test_vireo_is_read_with_the_ingredients_of_each_training_image(data: Path) -> None:
-    write_vireo(data)
+def test_vireo_is_read_with_the_ingredients_of_each_training_image(data_folder: Path) -> None:
+    write_vireo(data_folder)
     found = open_dataset("vireo-food172")
     assert found.sizes == {"train": 3, "valid": 1, "test": 2, "classes": 2, "ingredients": 3}
     training = found.training()
@@ -65,11 +57,11 @@ def test_vireo_is_read_with_the_ingredients_of_each_training_image(data: Path) -
     assert found.test()["clean"].labels.tolist() == [1, 0]
 
 
-def test_the_digest_follows_the_photos_and_not_their_place(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    root = write_vireo(data)
+def test_the_digest_follows_the_photos_and_not_their_place(data_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    root = write_vireo(data_folder)
     before = open_dataset("vireo-food172").digest
     monkeypatch.setattr("bench.data.dataset._open", {})
-    data.rename(tmp_path / "elsewhere")
+    data_folder.rename(tmp_path / "elsewhere")
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "elsewhere"))
     assert open_dataset("vireo-food172").digest == before
     monkeypatch.setattr("bench.data.dataset._open", {})
@@ -100,8 +92,8 @@ def test_the_digest_follows_the_photos_and_not_their_place(data: Path, tmp_path:
         ("IngreLabel.txt", "/1/0_1.jpg", "/1/0_2.jpg", "has no line for the training image '/1/0_1.jpg'."),
     ],
 )
-def test_vireo_lists_that_break_a_rule_are_named(data: Path, file: str, old: str, new: str, said: str) -> None:
-    path = write_vireo(data) / "SplitAndIngreLabel" / file
+def test_vireo_lists_that_break_a_rule_are_named(data_folder: Path, file: str, old: str, new: str, said: str) -> None:
+    path = write_vireo(data_folder) / "SplitAndIngreLabel" / file
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -110,16 +102,16 @@ def test_vireo_lists_that_break_a_rule_are_named(data: Path, file: str, old: str
     assert said in caught.value.message
 
 
-def test_a_damaged_photo_in_a_folder_is_named(data: Path, fresh_cache: Path) -> None:
-    root = write_vireo(data)
+def test_a_damaged_photo_in_a_folder_is_named(data_folder: Path, fresh_cache: Path) -> None:
+    root = write_vireo(data_folder)
     (root / "ready_chinese_food" / "2" / "0_6.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(DataError, match=r"ready_chinese_food: image '2/0_6\.jpg' cannot be decoded"):
         open_dataset("vireo-food172").training()
     assert not list((fresh_cache / "derived").iterdir())
 
 
-def test_a_list_that_is_missing_is_named(data: Path) -> None:
-    root = write_vireo(data)
+def test_a_list_that_is_missing_is_named(data_folder: Path) -> None:
+    root = write_vireo(data_folder)
     (root / "SplitAndIngreLabel" / "FoodList.txt").unlink()
     with pytest.raises(DataError, match=r"cannot read '.*FoodList\.txt': No such file"):
         open_dataset("vireo-food172")
@@ -151,8 +143,8 @@ def write_food(folder: Path, *, own_lists: bool, nested: bool = False, per_class
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_ingredient_101_uses_its_own_lists_and_the_ingredients_of_the_class(data: Path, nested: bool) -> None:
-    write_food(data, own_lists=True, nested=nested)
+def test_ingredient_101_uses_its_own_lists_and_the_ingredients_of_the_class(data_folder: Path, nested: bool) -> None:
+    write_food(data_folder, own_lists=True, nested=nested)
     found = open_dataset("ingredient-101")
     assert found.sizes == {"train": 22, "valid": 2, "test": 4, "classes": 2, "ingredients": 4}
     assert found.notes["split_origin"] == "Ingredient-101's lists"
@@ -165,8 +157,8 @@ def test_ingredient_101_uses_its_own_lists_and_the_ingredients_of_the_class(data
     assert {tuple(row) for row in text.tokens[training.train.labels == 1].tolist()} == {(3, 4, 0)}
 
 
-def test_without_lists_a_tenth_of_each_class_is_held_out_for_validation(data: Path) -> None:
-    write_food(data, own_lists=False, per_class=20)
+def test_without_lists_a_tenth_of_each_class_is_held_out_for_validation(data_folder: Path) -> None:
+    write_food(data_folder, own_lists=False, per_class=20)
     found = open_dataset("ingredient-101")
     training = found.training()
     assert np.bincount(training.valid.labels).tolist() == [2, 2]
@@ -213,8 +205,8 @@ def test_held_out_images_are_a_tenth_of_each_class_and_the_draw_is_fixed(labels:
         ),
     ],
 )
-def test_food_lists_that_break_a_rule_are_named(data: Path, file: str, old: str, new: str, said: str) -> None:
-    path = write_food(data, own_lists=True) / file
+def test_food_lists_that_break_a_rule_are_named(data_folder: Path, file: str, old: str, new: str, said: str) -> None:
+    path = write_food(data_folder, own_lists=True) / file
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
@@ -223,8 +215,8 @@ def test_food_lists_that_break_a_rule_are_named(data: Path, file: str, old: str,
     assert said in caught.value.message
 
 
-def test_ingredient_lists_without_the_photos_say_what_to_unpack(data: Path) -> None:
-    folder = data / "ingredient-101" / "Annotations"
+def test_ingredient_lists_without_the_photos_say_what_to_unpack(data_folder: Path) -> None:
+    folder = data_folder / "ingredient-101" / "Annotations"
     folder.mkdir(parents=True)
     (folder / "ingredients.txt").write_text("apple\n")
     with pytest.raises(DataError, match="holds no Food-101") as caught:
@@ -233,7 +225,7 @@ def test_ingredient_lists_without_the_photos_say_what_to_unpack(data: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["grocery", "vireo-food172", "ingredient-101"])
-def test_absent_data_says_which_file_is_looked_for(data: Path, name: str) -> None:
+def test_absent_data_says_which_file_is_looked_for(data_folder: Path, name: str) -> None:
     with pytest.raises(DatasetUnavailableError) as caught:
         open_dataset(name)
     assert DATASETS.get(name).markers[0] in caught.value.message

@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def data(tmp_path: Path, fresh_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    monkeypatch.setenv("BENCH_DATA", str(folder))
-    return folder
-
-
 def test_the_middle_of_an_image_is_kept_in_its_proportions() -> None:
     wide = Image.new("RGB", (90, 30), (0, 0, 0))
     wide.paste((255, 255, 255), (30, 0, 60, 30))
@@ -86,8 +78,8 @@ def write_grocery(
         archive.writestr("meta.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_grocery_is_read_with_its_splits_and_a_sentence_beside_training_images(data: Path) -> None:
-    write_grocery(data, grocery_rows())
+def test_grocery_is_read_with_its_splits_and_a_sentence_beside_training_images(data_folder: Path) -> None:
+    write_grocery(data_folder, grocery_rows())
     found = open_dataset("grocery")
     assert found.sizes == {"train": 4, "valid": 1, "test": 3, "classes": 2}
     training = found.training()
@@ -106,8 +98,8 @@ def test_grocery_is_read_with_its_splits_and_a_sentence_beside_training_images(d
     assert not hasattr(test["clean"], "text")
 
 
-def test_a_second_reading_decodes_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_grocery(data, grocery_rows())
+def test_a_second_reading_decodes_nothing(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_grocery(data_folder, grocery_rows())
     first = open_dataset("grocery").training().train.pixels.copy()
     monkeypatch.setattr("bench.data.readers.images.decode", lambda data, side: pytest.fail("decoded again"))
     monkeypatch.setattr("bench.data.dataset._open", {})
@@ -115,17 +107,19 @@ def test_a_second_reading_decodes_nothing(data: Path, monkeypatch: pytest.Monkey
     assert isinstance(again, np.memmap) and np.array_equal(again, first)
 
 
-def test_decoding_tells_how_far_it_is(data: Path) -> None:
-    write_grocery(data, grocery_rows())
+def test_decoding_tells_how_far_it_is(data_folder: Path) -> None:
+    write_grocery(data_folder, grocery_rows())
     told: list[tuple[str, int, int]] = []
     open_dataset("grocery", progress=lambda *args: told.append(args)).training()
     assert told == [(f"decoding grocery {split}", n, n) for split, n in (("train", 4), ("valid", 1), ("test", 3))]
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_a_damaged_image_is_named_before_training_and_leaves_nothing(data: Path, fresh_cache: Path, split: str) -> None:
+def test_a_damaged_image_is_named_before_training_and_leaves_nothing(
+    data_folder: Path, fresh_cache: Path, split: str
+) -> None:
     whole = encoded(COLOURS[0], (400, 300))
-    write_grocery(data, grocery_rows(), replace={f"{split}/0.jpg": whole[: len(whole) // 2]})
+    write_grocery(data_folder, grocery_rows(), replace={f"{split}/0.jpg": whole[: len(whole) // 2]})
     found = open_dataset("grocery")
     with pytest.raises(DataError, match=rf"grocery_128\.zip: image '{split}/0\.jpg' cannot be decoded: "):
         found.training()
@@ -135,8 +129,8 @@ def test_a_damaged_image_is_named_before_training_and_leaves_nothing(data: Path,
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
-def test_what_is_no_image_is_named(data: Path, content: bytes) -> None:
-    write_grocery(data, grocery_rows(), replace={"train/3.jpg": content})
+def test_what_is_no_image_is_named(data_folder: Path, content: bytes) -> None:
+    write_grocery(data_folder, grocery_rows(), replace={"train/3.jpg": content})
     with pytest.raises(DataError, match=r"'train/3\.jpg' cannot be decoded") as caught:
         open_dataset("grocery").training()
     assert "BytesIO" not in caught.value.message
@@ -163,30 +157,30 @@ def changed(index: int, **change: Any) -> Callable[[list[dict[str, Any]]], None]
         (lambda rows: rows.pop(4), "the split 'valid' has no images."),
     ],
 )
-def test_rows_that_break_a_rule_are_named(data: Path, damage: Callable[..., object], said: str) -> None:
+def test_rows_that_break_a_rule_are_named(data_folder: Path, damage: Callable[..., object], said: str) -> None:
     rows = [dict(row) for row in grocery_rows()]
     write_rows = [dict(row) for row in rows]
     damage(write_rows)
     if "fine" not in write_rows[0]:
-        write_grocery(data, rows)
-        with zipfile.ZipFile(data / "grocery" / "grocery_128.zip", "w") as archive:
+        write_grocery(data_folder, rows)
+        with zipfile.ZipFile(data_folder / "grocery" / "grocery_128.zip", "w") as archive:
             archive.writestr("meta.jsonl", "".join(json.dumps(row) + "\n" for row in write_rows))
     else:
-        write_grocery(data, write_rows)
+        write_grocery(data_folder, write_rows)
     with pytest.raises(DataError) as caught:
         open_dataset("grocery")
     assert said in caught.value.message
 
 
-def test_an_image_that_the_zip_lacks_is_named(data: Path) -> None:
-    write_grocery(data, grocery_rows(), leave_out="test/2.jpg")
+def test_an_image_that_the_zip_lacks_is_named(data_folder: Path) -> None:
+    write_grocery(data_folder, grocery_rows(), leave_out="test/2.jpg")
     with pytest.raises(DataError, match=r"line 8: the zip holds no 'test/2.jpg'. Did you mean"):
         open_dataset("grocery")
 
 
-def test_a_zip_that_is_none_and_meta_that_is_missing_are_named(data: Path) -> None:
-    (data / "grocery").mkdir()
-    path = data / "grocery" / "grocery_128.zip"
+def test_a_zip_that_is_none_and_meta_that_is_missing_are_named(data_folder: Path) -> None:
+    (data_folder / "grocery").mkdir()
+    path = data_folder / "grocery" / "grocery_128.zip"
     path.write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"cannot read the zip '.*grocery_128\.zip'"):
         open_dataset("grocery")

@@ -21,7 +21,7 @@ from bench.errors import DivergedError, UserError
 from bench.methods.base import Context, Recommender
 from bench.methods.layers.histories import Histories
 from bench.spec.config import MethodConfig
-from bench.tasks import cold_start as module
+from bench.tasks import ranks as module
 from bench.tasks.cold_start import CONDITIONS, REPORTED, TASK, candidates, score
 from bench.testing.cold_start import small_world
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_kills import train_until_killed
 
 from bench.errors import DeviceError, DivergedError
 from bench.methods.base import Context, GradientConfig, Group, Loss, Method, ScheduledConfig
@@ -100,19 +101,9 @@ def test_a_killed_training_goes_on_as_if_it_had_not_stopped(name, tmp_path):
     whole_settings = Settings(epochs=8, patience=None, select="recall@5", maximize=True, metrics=("recall@5",), seed=1)
     whole = build(entry, data, config=config, seed=1)
     expected = train(whole, data, TASK, whole_settings, device=CPU)
-
-    class KilledError(Exception):
-        pass
-
-    def die(point):
-        if point.epoch == 5:
-            raise KilledError
-        return True
-
     path = tmp_path / "checkpoint.safetensors"
     saving = Settings(**vars(whole_settings) | {"checkpoint": path, "checkpoint_every_s": 0.0})
-    with pytest.raises(KilledError):
-        train(build(entry, data, config=config, seed=1), data, TASK, saving, device=CPU, on_epoch=die)
+    train_until_killed(build(entry, data, config=config, seed=1), data, TASK, saving, epoch=5)
     assert path.is_file()
     torch.manual_seed(12345)
     resumed = build(entry, data, config=config, seed=99)
@@ -190,18 +181,8 @@ def test_an_alternating_training_resumes_with_both_optimisers(tmp_path):
     whole = Duel()
     train(whole, None, Scripted([0.1, 0.2, 0.3, 0.4]), settings(epochs=4), device=CPU)
     path = tmp_path / "c.safetensors"
-
-    class KilledError(Exception):
-        pass
-
-    def die(point):
-        if point.epoch == 3:
-            raise KilledError
-        return True
-
     saving = settings(epochs=4, checkpoint=path, checkpoint_every_s=0.0)
-    with pytest.raises(KilledError):
-        train(Duel(), None, Scripted([0.1, 0.2, 0.3, 0.4]), saving, device=CPU, on_epoch=die)
+    train_until_killed(Duel(), None, Scripted([0.1, 0.2, 0.3, 0.4]), saving, epoch=3)
     rest = Duel()
     train(rest, None, Scripted([0.3, 0.4]), saving, device=CPU)
     assert torch.equal(rest.a, whole.a)

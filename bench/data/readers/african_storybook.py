@@ -7,15 +7,14 @@ than half of the stories and goes to training.
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.data.files import file_digest
 from bench.data.readers.captions import StoryPart, stories_content, story_pixels
-from bench.data.readers.images import Source, zip_reader
+from bench.data.readers.groups import Groups
+from bench.data.readers.images import Source, read_zipped_rows, zip_reader
 from bench.data.readers.questions import grouped
 from bench.data.readers.text import words
-from bench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,20 +84,8 @@ def read_meta(path: Path) -> list[Page]:
     Raises:
         DataError: It is missing, a line is no JSON object, or lacks a field.
     """
-    with zip_reader(path) as fetch:
-        text = fetch(META)
-    found = []
-    for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
-        place = f"{path}, {META} line {number}"
-        try:
-            row: Any = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{place}: not a JSON object: {error}.") from error
-        missing = [key for key in ("story", "page", "file", "text") if key not in row]
-        if missing:
-            raise DataError(f"{place} lacks {missing[0]!r}.")
-        found.append(Page(str(row["story"]), int(row["page"]), row["file"], row["text"]))
-    return sorted(found)
+    rows = read_zipped_rows(path, META, ("story", "page", "file", "text"))
+    return sorted(Page(str(row["story"]), int(row["page"]), row["file"], row["text"]) for row in rows)
 
 
 def split(pages: Sequence[Page], digests: Mapping[str, str]) -> dict[str, list[list[Page]]]:
@@ -111,21 +98,14 @@ def split(pages: Sequence[Page], digests: Mapping[str, str]) -> dict[str, list[l
     Returns:
         Part to its stories, each a list of pages.
     """
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            name = leader[name]
-        return name
-
+    linked = Groups()
     stories: dict[str, list[Page]] = {}
     for page in pages:
         stories.setdefault(page.story, []).append(page)
-        first, second = sorted((find(f"story {page.story}"), find(f"image {digests[page.file]}")))
-        leader[second] = first
+        linked.link(f"story {page.story}", f"image {digests[page.file]}")
     clusters: dict[str, list[str]] = {}
     for story in stories:
-        clusters.setdefault(find(f"story {story}"), []).append(story)
+        clusters.setdefault(linked.of(f"story {story}"), []).append(story)
     # Named by their first story, so that the draw depends on the stories alone.
     named = {min(members): members for members in clusters.values()}
     small = [name for name, members in named.items() if len(members) <= LARGEST]

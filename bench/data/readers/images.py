@@ -11,13 +11,12 @@ import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from bench.data.files import derived_array, write_atomic
-from bench.data.paths import cache_root
+from bench.data.files import derived_array, remembered_digest
 from bench.errors import DataError, UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -217,24 +216,19 @@ def folder_digest(folder: Path, names: Sequence[str], *, what: str, progress: Pr
                 hint="The lists name it; unpack all images.",
             ) from error
         stamps.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-    stamp = stamps.hexdigest()
-    own = hashlib.sha256(f"folder {folder.resolve()} {_digest_of(names)}".encode()).hexdigest()[:32]
-    note = cache_root() / "digests" / f"{own}.json"
-    try:
-        known = json.loads(note.read_bytes())
-    except (OSError, ValueError):
-        known = None
-    if isinstance(known, dict) and known.get("stamp") == stamp and isinstance(known.get("sha256"), str):
-        return str(known["sha256"])
-    digest = hashlib.sha256()
-    with folder_reader(folder) as read, ThreadPoolExecutor(_threads()) as pool:
-        for start in range(0, len(names), _CHUNK):
-            chunk = names[start : start + _CHUNK]
-            for name, value in zip(chunk, pool.map(lambda one: hashlib.sha256(read(one)).digest(), chunk), strict=True):
-                digest.update(name.encode() + b"\0" + value)
-            progress(what, min(start + _CHUNK, len(names)), len(names))
-    write_atomic(note, json.dumps({"stamp": stamp, "sha256": digest.hexdigest()}).encode())
-    return digest.hexdigest()
+
+    def compute() -> str:
+        digest = hashlib.sha256()
+        with folder_reader(folder) as read, ThreadPoolExecutor(_threads()) as pool:
+            for start in range(0, len(names), _CHUNK):
+                chunk = names[start : start + _CHUNK]
+                values = pool.map(lambda one: hashlib.sha256(read(one)).digest(), chunk)
+                for name, value in zip(chunk, values, strict=True):
+                    digest.update(name.encode() + b"\0" + value)
+                progress(what, min(start + _CHUNK, len(names)), len(names))
+        return digest.hexdigest()
+
+    return remembered_digest(f"folder {folder.resolve()} {_digest_of(names)}", stamps.hexdigest(), compute)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -250,6 +244,33 @@ def read_lines(path: Path) -> list[str]:
     while lines and not lines[-1].strip():
         lines.pop()
     return lines
+
+
+def read_zipped_rows(path: Path, member: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the rows of a file inside a zip that holds one JSON object a line.
+
+    Args:
+        path: The zip.
+        member: Name of the file in it.
+        fields: What every row must have.
+
+    Raises:
+        DataError: The zip or the file is missing, a line is no JSON object, or lacks a field.
+    """
+    with zip_reader(path) as fetch:
+        text = fetch(member)
+    found = []
+    for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
+        place = f"{path}, {member} line {number}"
+        try:
+            row: Any = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{place}: not a JSON object: {error}.") from error
+        missing = [key for key in fields if not isinstance(row, dict) or key not in row]
+        if missing:
+            raise DataError(f"{place} lacks {missing[0]!r}.")
+        found.append(row)
+    return found
 
 
 def _threads() -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from bench.data.files import derived_array, file_digest
+from bench.data.formats import read_interactions
+from bench.data.readers.cold_start import read_word_lists
 from bench.data.readers.sequences import sequence_content
 from bench.data.sequential import Histories
 from bench.data.types import Modality, ModalityInfo
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.data.content import Content, Request
+    from bench.data.formats import InteractionTable
 
 READER_VERSION = 1
 
@@ -47,6 +50,38 @@ def read_sequences(request: Request) -> Content:
     identity = {"ratings": file_digest(path), "posters": file_digest(patches), "reader": READER_VERSION}
     modality = Modality(ModalityInfo("clips", int(frames.shape[2]), None), frames)
     return sequence_content(request, histories, identity, {"frames": modality}, n_items=len(frames))
+
+
+class Rated(NamedTuple):
+    """Who rated what, and what is known of the films.
+
+    Attributes:
+        ratings: Rows of every height as taken.
+        posters: (items, patches, values), see `posters`.
+        genres: Of each item.
+        digests: Of the files, by what they hold.
+    """
+
+    ratings: InteractionTable
+    posters: np.ndarray
+    genres: list[list[str]]
+    digests: dict[str, str]
+
+
+def read_rated(folder: Path) -> Rated:
+    """Reads ratings without their times and heights, posters and genres.
+
+    Raises:
+        DataError: A file is missing or damaged, or the files disagree about the number of items.
+    """
+    ratings, films, patches = (folder / name for name in ("ratings.parquet", "items.parquet", "poster_patches.npy"))
+    table = read_interactions(ratings)
+    raw = posters(patches)
+    if int(table.items.max()) >= len(raw):
+        raise DataError(f"{patches} holds {len(raw):,} items, but {ratings} rates item {int(table.items.max())}.")
+    genres = read_word_lists(films, "genres", n_items=len(raw))
+    digests = {"ratings": file_digest(ratings), "items": file_digest(films), "posters": file_digest(patches)}
+    return Rated(table, raw, genres, digests)
 
 
 def posters(path: Path) -> np.ndarray:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.data.files import derived_array, file_digest
-from bench.data.formats import read_interactions
-from bench.data.readers.cold_start import cold_start_content, drawn, read_word_lists, standardised, words_of
-from bench.data.readers.movielens import posters
+from bench.data.files import derived_array
+from bench.data.readers.cold_start import cold_start_content, drawn, standardised, words_of
+from bench.data.readers.movielens import read_rated
 from bench.data.types import Modality, ModalityInfo
-from bench.errors import DataError
 
 if TYPE_CHECKING:
     from bench.data.content import Content, Request
@@ -30,18 +28,11 @@ def read(request: Request) -> Content:
         DataError: A file is missing or damaged, or the files disagree about the number of items.
     """
     assert request.folder is not None  # noqa: S101 - published data has a folder
-    ratings, films, patches = (
-        request.folder / name for name in ("ratings.parquet", "items.parquet", "poster_patches.npy")
-    )
-    table = read_interactions(ratings)
-    raw = posters(patches)
+    table, raw, genres, digests = read_rated(request.folder)
     n_items = len(raw)
-    if int(table.items.max()) >= n_items:
-        raise DataError(f"{patches} holds {n_items:,} items, but {ratings} rates item {int(table.items.max())}.")
-    genres = read_word_lists(films, "genres", n_items=n_items)
     split, origin = drawn(request, table, n_items=n_items)
     shape = (n_items, 2 * raw.shape[2])
-    key = f"poster vectors {file_digest(patches)} {DERIVED} v{READER_VERSION}"
+    key = f"poster vectors {digests['posters']} {DERIVED} v{READER_VERSION}"
     info = ModalityInfo("features", shape[1], DERIVED)
 
     def load() -> dict[str, Modality]:
@@ -54,12 +45,7 @@ def read(request: Request) -> Content:
         split,
         n_users=int(table.users.max()) + 1,
         origin=origin,
-        identity={
-            "ratings": file_digest(ratings),
-            "items": file_digest(films),
-            "posters": file_digest(patches),
-            "reader": READER_VERSION,
-        },
+        identity={**digests, "reader": READER_VERSION},
         content={"image": info},
         load=load,
         annotations=words_of(genres, split),

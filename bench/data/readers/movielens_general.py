@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from bench.data.files import file_digest
-from bench.data.formats import read_interactions
 from bench.data.parts import Grid, ItemParts, standardised_parts
-from bench.data.readers.cold_start import read_word_lists
-from bench.data.readers.movielens import posters
+from bench.data.readers.movielens import posters, read_rated
 from bench.data.readers.rankings import Rows, ranking_content
 from bench.data.types import Modality, ModalityInfo
-from bench.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,14 +36,7 @@ def read(request: Request) -> Content:
         DataError: A file is missing or damaged, or the files disagree about the number of items.
     """
     assert request.folder is not None  # noqa: S101 - published data has a folder
-    ratings, films, patches = (
-        request.folder / name for name in ("ratings.parquet", "items.parquet", "poster_patches.npy")
-    )
-    table = read_interactions(ratings)
-    raw = posters(patches)
-    if int(table.items.max()) >= len(raw):
-        raise DataError(f"{patches} holds {len(raw):,} items, but {ratings} rates item {int(table.items.max())}.")
-    lists = read_word_lists(films, "genres", n_items=len(raw))
+    table, raw, lists, digests = read_rated(request.folder)
     genres = sorted({genre for words in lists for genre in words})
     infos = {
         "image": ModalityInfo("features", int(raw.shape[2]), DERIVED),
@@ -63,12 +52,7 @@ def read(request: Request) -> Content:
             "genres": Modality(infos["genres"], told),
         }
 
-    identity = {
-        "ratings": file_digest(ratings),
-        "items": file_digest(films),
-        "posters": file_digest(patches),
-        "reader": READER_VERSION,
-    }
+    identity = {**digests, "reader": READER_VERSION}
     return ranking_content(request, Rows(table.users, table.items), identity, infos, load, n_items=len(raw))
 
 
