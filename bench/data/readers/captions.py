@@ -1,6 +1,7 @@
 """Captioned images, editing pairs and stories in splits: what the readers of generation data share.
 
-Vocabularies are made of the training captions; a word that is only in validation or test captions is unknown.
+Vocabularies are made of the training captions, and so is the number of tokens: a word that is only in validation or
+test captions is unknown, and of a caption that is longer than any in training the end is cut.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_SIDE = 32
 """Side in pixels where a card names none."""
 MAX_WORDS = 64
-"""Words of a caption that become tokens; its text is kept whole."""
+"""Most words of a caption that become tokens; its text is kept whole."""
 PARTS = ("train", "valid", "test")
 
 
@@ -79,17 +80,17 @@ class StoryPart(NamedTuple):
 
 
 class Words:
-    """The vocabulary of the training captions, and a width that holds the captions of all parts.
+    """The vocabulary of the training captions, and a width that holds the longest of them.
 
     Args:
-        by_part: Captions by part, `train` among them.
+        train: The training captions.
     """
 
-    def __init__(self, by_part: Mapping[str, Sequence[str]]) -> None:
-        self.vocabulary = vocabulary_of(words(text) for text in by_part["train"])
+    def __init__(self, train: Sequence[str]) -> None:
+        told = [words(text) for text in train]
+        self.vocabulary = vocabulary_of(told)
         self._index = {word: token for token, word in enumerate(self.vocabulary)}
-        longest = max((len(words(text)) for texts in by_part.values() for text in texts), default=1)
-        self._width = max(1, min(MAX_WORDS, longest))
+        self._width = max(1, min(MAX_WORDS, max(map(len, told), default=1)))
 
     def encode(self, captions: Sequence[str], places: Sequence[str]) -> Texts:
         """Encodes captions.
@@ -143,7 +144,7 @@ def captioned_content(
         DataError: A split is empty, or a caption has no word.
     """
     _filled(request, {part: len(rows.names) for part, rows in parts.items()})
-    book = Words({part: rows.captions for part, rows in parts.items()})
+    book = Words(parts["train"].captions)
 
     def load(part: str) -> CaptionedImages:
         names, captions = parts[part]
@@ -175,7 +176,7 @@ def edits_content(
         DataError: A split is empty, or a caption has no word.
     """
     _filled(request, {part: len(rows.ids) for part, rows in parts.items()})
-    book = Words({part: [*rows.captions, *rows.wanted] for part, rows in parts.items()})
+    book = Words([*parts["train"].captions, *parts["train"].wanted])
 
     def load(part: str) -> Edits:
         rows = parts[part]
@@ -218,7 +219,7 @@ def stories_content(
     """
     _filled(request, {part: len(rows.ids) for part, rows in parts.items()})
     flat = {part: [text for story in rows.captions for text in story] for part, rows in parts.items()}
-    book = Words(flat)
+    book = Words(flat["train"])
 
     def load(part: str) -> Stories:
         rows = parts[part]

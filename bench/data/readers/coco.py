@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.data.content import Content, Request
 
-READER_VERSION = 1
+READER_VERSION = 2
 SEED = "coco-2014 1"
 SHARES = {"valid": 0.02, "train": 1.0}
 """Of the published training images."""

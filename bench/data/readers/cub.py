@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.data.content import Content, Request
     from bench.data.readers.images import Read
 
-READER_VERSION = 1
+READER_VERSION = 2
 BIRDS = "CUB_200_2011"
 TEXTS = ("text_c10", "text")
 """Folders of the captions; the first that is there counts."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bench.data.content import Content, Request
     from bench.data.readers.images import Read
 
-READER_VERSION = 1
+READER_VERSION = 2
 GROUPS = {"train": "train", "valid": "val", "test": "test"}
 FRAMES = 5
 SEPARATOR = "|"
