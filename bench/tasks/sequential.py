@@ -12,11 +12,10 @@ import numpy as np
 import torch
 
 from bench.data.protocols import SequenceProtocol
-from bench.errors import DivergedError
 from bench.methods.sequential_recommender import PADDING, SequenceBatch, SequentialRecommender
 from bench.metrics import ranking
 from bench.tasks.base import Evaluation
-from bench.tasks.ranks import SCORES_PER_BLOCK, count_higher
+from bench.tasks.ranks import block_of, count_higher, finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +48,7 @@ class SequenceBatches:
     """Whole training sequences, every place of which predicts the next one (SASRec's way).
 
     Each history but its last item is the input, each but its first the target. Users with a single training item have
-    nothing to predict and are left out.
+    nothing to predict and are left out, as are users who took every item: they have no negative.
 
     Args:
         data: Training histories.
@@ -62,10 +61,11 @@ class SequenceBatches:
         self, data: SequenceData, *, batch_size: int, device: torch.device, generator: torch.Generator
     ) -> None:
         self.histories = data.train
-        self.users = np.flatnonzero(data.train.lengths >= 2)
         self.n_items = data.n_items
         owners = np.repeat(np.arange(len(data.train)), data.train.lengths)
         self.taken = torch.from_numpy(np.unique(owners.astype(np.int64) * data.n_items + data.train.items))
+        distinct = np.bincount(self.taken.numpy() // data.n_items, minlength=len(data.train))
+        self.users = np.flatnonzero((data.train.lengths >= 2) & (distinct < data.n_items))
         self.batch_size, self.device, self.generator = batch_size, device, generator
 
     def epoch(self) -> Iterator[SequenceBatch]:
@@ -135,8 +135,7 @@ class SequentialTask:
 def _score(method: Method, held_out: SequenceTargets, metrics: Sequence[str], *, masked: bool) -> Evaluation:
     if not isinstance(method, SequentialRecommender):
         raise TypeError(f"task 'sequential' scores a SequentialRecommender, but got {type(method).__name__}")
-    device = next((tensor.device for tensor in (*method.parameters(), *method.buffers())), torch.device("cpu"))
-    block = max(1, SCORES_PER_BLOCK // max(1, method.n_items)) * (1 if device.type == "cpu" else 64)
+    device, block = block_of(method)
     # Histories of like length are scored together; ranks go back to their users' places.
     order = np.argsort(held_out.histories.lengths, kind="stable")
     ranks = np.empty(len(held_out), dtype=np.int64)
@@ -146,9 +145,8 @@ def _score(method: Method, held_out: SequenceTargets, metrics: Sequence[str], *,
         method.begin_scoring()
         for start in range(0, len(order), block):
             rows = order[start : start + block]
-            scores = method.score(torch.from_numpy(padded(held_out.histories, rows, length=MAX_LENGTH)).to(device))
-            if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
-                raise DivergedError(f"{type(method).__name__} gave scores that are not finite", epoch=0)
+            shown = torch.from_numpy(padded(held_out.histories, rows, length=MAX_LENGTH)).to(device)
+            scores = finite(method.score(shown), method)
             targets = torch.from_numpy(held_out.targets[rows]).to(device)
             if masked:
                 _mask(scores, held_out, rows)

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from bench.data.sequential import Histories, SequenceData, SequenceTargets
 from bench.methods.base import Context
 from bench.methods.registry import METHODS
 from bench.methods.sequential_recommender import SequenceBatch
+from bench.training.optimise import Optimisers
 
 ITEMS = 40
 
@@ -98,6 +100,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
 def built(name: str, recording: dict[str, np.ndarray]) -> Any:
     method_name, config, names = CASES[name]
     cls = METHODS.get(method_name)
+    config = config | {"lr": float(recording["hyper/adam_lr"])}
     method = cls(cls.Config(**config), Context(data(), {}, torch.float64))
     assert {key.removeprefix("param/") for key in recording if key.startswith("param/")} == set(names.values())
     state = {ours: torch.from_numpy(recording[f"param/{theirs}"]) for ours, theirs in names.items()}
@@ -129,17 +132,13 @@ def test_loss_gradients_scores_and_a_step_are_the_authors(name: str, golden: Any
     expected = recording["out/scores"]
     np.testing.assert_allclose(scores, expected[:, -ITEMS:], rtol=1e-9, atol=1e-11)
 
-    optimiser = torch.optim.Adam(
-        method.parameters(), lr=float(recording["hyper/adam_lr"]), betas=(0.9, 0.98 if name == "sasrec" else 0.999)
-    )
+    optimisers = Optimisers(method, method.config, 1, Fabric(accelerator="cpu", devices=1))
     loss = method.loss(rows).total
     np.testing.assert_allclose(loss.item(), recording["out/loss"], rtol=1e-9)
-    optimiser.zero_grad()
-    loss.backward()
+    optimisers.step("", loss)
     for ours, parameter in method.named_parameters():
         wanted = recording[f"grad/{names[ours]}"].reshape(parameter.shape)
         np.testing.assert_allclose(parameter.grad.numpy(), wanted, rtol=1e-7, atol=1e-11, err_msg=ours)
-    optimiser.step()
     np.testing.assert_allclose(method.loss(rows).total.item(), recording["out/loss_after_adam"], rtol=1e-8)
 
 

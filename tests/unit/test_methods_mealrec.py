@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from bench.data.dataset import open_dataset
 from bench.data.types import Modality
 from bench.methods.layers.frames import FrameContent
+from bench.methods.registry import METHODS
+from bench.methods.sequential_recommender import SequenceBatch
 from bench.testing.sequential import build, fit, small_world
 
 SMALL = {"dim": 16, "steps": 10, "dropout": 0.0, "batch_size": 32}
@@ -105,6 +109,126 @@ def test_frames_of_one_vector_and_of_several_modalities_are_put_side_by_side():
     both = dict(data.modalities) | {"text": Modality(data.modalities["frames"].info, flat)}
     method = build("mealrec", dataclasses.replace(data, modalities=both), config=SMALL)
     assert method.content.frames.shape == (data.n_items, 4, 6 + 5)
+
+
+def double(**config):
+    method = build("mealrec", small_world(), config=SMALL | config, dtype=torch.float64).eval()
+    with torch.no_grad():
+        # Rows as long as the content, so that neither hides an error in the other.
+        method.items.weight[1:].normal_()
+    return method
+
+
+def mlp(denoiser, *parts):
+    """Linear-SiLU-Linear-SiLU-Linear of one row."""
+    x = torch.cat(parts)
+    for layer in denoiser.layers:
+        x = x * torch.sigmoid(x) if isinstance(layer, torch.nn.SiLU) else layer.weight @ x + layer.bias
+    return x
+
+
+def waves(t):
+    angles = [t * 10_000 ** (-k / 16) for k in range(16)]
+    return torch.tensor([*map(math.sin, angles), *map(math.cos, angles)], dtype=torch.float64)
+
+
+def alpha_bars(steps):
+    """ᾱ_0 … ᾱ_T of the linear schedule."""
+    scale = 1000 / steps
+    betas = [min(scale * (1e-4 + (0.02 - 1e-4) * t / (steps - 1)), 0.999) for t in range(steps)]
+    return np.cumprod([1.0, *(1 - beta for beta in betas)])
+
+
+def test_content_loss_is_the_mean_over_items_with_frames(monkeypatch):
+    method = double()
+    items = method.n_items
+    t = torch.arange(items) % 10 + 1
+    noise = torch.randn(items, 16, dtype=torch.float64)
+    drawn = torch.rand(items, 1, dtype=torch.float64)
+    drawn[0], drawn[1] = 0.05, 0.5
+    monkeypatch.setattr(method.diffusion, "draw_steps", lambda count, power, device: t)
+    monkeypatch.setattr(torch, "randn_like", lambda like: noise)
+    monkeypatch.setattr(torch, "rand", lambda *shape, **options: drawn)
+    with torch.no_grad():
+        found, loss = method.refined(drawn=True)
+        clean, context = method.content()
+        bar, total, hidden = alpha_bars(10), 0.0, 0
+        for i in range(items - 1):
+            noisy = math.sqrt(bar[t[i]]) * clean[i] + math.sqrt(1 - bar[t[i]]) * noise[i]
+            told = torch.cat([context[i], method.items.weight[i + 1]])
+            if float(drawn[i]) < 0.1:
+                told, hidden = torch.zeros_like(told), hidden + 1
+            answer = mlp(method.refine, noisy, told, waves(int(t[i])))
+            torch.testing.assert_close(found.content[i], answer)
+            total += float((answer - clean[i]).square().mean())
+    assert hidden and not found.content[-1].any(), "the last item has no frames"
+    assert loss.item() == pytest.approx(total / (items - 1), rel=1e-10)
+
+
+@pytest.mark.parametrize(("steps", "weight"), [(1, 0.0), (5, 0.0), (5, 2.0), (10, 1.0)])
+def test_content_at_test_is_the_reverse_walk_from_clean_content(steps, weight):
+    """S posterior means from v⁰ at noise level S, each about (1 + w) D₁(context) − w D₁(nothing)."""
+    method = double(sample_steps=steps, guidance=weight)
+    with torch.no_grad():
+        found = method.refined(drawn=False)[0].content
+        clean, context = method.content()
+        bar = alpha_bars(10)
+        for i in range(method.n_items - 1):
+            x, told = clean[i], torch.cat([context[i], method.items.weight[i + 1]])
+            for t in range(steps, 0, -1):
+                answer = (1 + weight) * mlp(method.refine, x, told, waves(t))
+                answer = answer - weight * mlp(method.refine, x, torch.zeros_like(told), waves(t))
+                beta = 1 - bar[t] / bar[t - 1]
+                kept = math.sqrt(1 - beta) * (1 - bar[t - 1]) / (1 - bar[t])
+                x = math.sqrt(bar[t - 1]) * beta / (1 - bar[t]) * answer + kept * x
+            torch.testing.assert_close(found[i], x)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_loss_is_ranking_over_items_and_both_denoising_errors(monkeypatch, told):
+    """Cross-entropy of h̃ · z_j over the items (no padding class) + α L_TCD + β L_NPD, place by place."""
+    method = double(condition_on_t=told, alpha=0.3, beta=0.7, rho=0.5)
+    inputs, targets = torch.tensor([[0, 1, 2], [3, 4, 5]]), torch.tensor([[0, 2, 9], [4, 5, 24]])
+    places = [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    steps, noise = torch.tensor([1, 10, 3, 7, 5]), torch.randn(5, 16, dtype=torch.float64)
+    with torch.no_grad():
+        refined, content_loss = method.refined(drawn=True)
+        monkeypatch.setattr(method, "refined", lambda *, drawn: (refined, content_loss))
+        monkeypatch.setattr(method.diffusion, "draw_steps", lambda count, power, device: steps)
+        monkeypatch.setattr(torch, "randn_like", lambda like: noise)
+        loss = method.loss(SequenceBatch(inputs, targets, torch.zeros_like(inputs)))
+        table = method.vectors(refined)
+        states = method.encoder(torch.nn.functional.embedding(inputs, table), inputs)
+        bar, ranking, denoising = alpha_bars(10), 0.0, 0.0
+        for k, (row, place) in enumerate(places):
+            h, t = states[row, place], int(steps[k])
+            wanted = table[targets[row, place]]
+            final = h + 0.5 * mlp(method.prefer, h, h, *([waves(1)] if told else []))
+            torch.testing.assert_close(method.preference(h[None])[0], final)
+            logits = np.array([float(final @ table[j]) for j in range(1, 25)])
+            ranking += math.log(np.exp(logits).sum()) - logits[targets[row, place] - 1]
+            noisy = math.sqrt(bar[t]) * wanted + math.sqrt(1 - bar[t]) * noise[k]
+            answer = mlp(method.prefer, noisy, h, *([waves(t)] if told else []))
+            denoising += float((answer - wanted).square().mean())
+    assert loss.parts["ranking"].item() == pytest.approx(ranking / 5, rel=1e-10)
+    assert loss.parts["npd"].item() == pytest.approx(denoising / 5, rel=1e-10)
+    total = ranking / 5 + 0.3 * content_loss.item() + 0.7 * denoising / 5
+    assert loss.total.item() == pytest.approx(total, rel=1e-10)
+
+
+def test_the_target_of_blind_denoising_gets_no_gradient():
+    method = double(beta=1.0)
+    seen = []
+    method.prefer.register_forward_hook(lambda module, given, answer: seen.append(given[0].requires_grad))
+    inputs, targets = torch.tensor([[1, 2]]), torch.tensor([[2, 3]])
+    method.loss(SequenceBatch(inputs, targets, torch.zeros_like(inputs)))
+    assert seen == [True, False], "the state that is refined, then the noised target"
+
+
+@pytest.mark.parametrize("config", [{"sample_steps": 0}, {"sample_steps": 11, "steps": 10}])
+def test_more_steps_at_test_than_in_training_are_refused(config):
+    with pytest.raises(ValidationError, match="sample_steps"):
+        METHODS.get("mealrec").Config(**config)
 
 
 def test_generated_videos_tell_the_topic_in_few_frames_and_equal_seeds_give_equal_worlds(fresh_cache):

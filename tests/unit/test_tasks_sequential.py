@@ -131,6 +131,15 @@ def test_every_place_predicts_the_next_item_and_negatives_are_new_to_the_user():
             assert not {negative for negative in negatives if negative} & taken
 
 
+def test_a_user_who_took_every_item_has_no_negative_and_is_left_out():
+    nothing = SequenceTargets(np.arange(3), histories([], [], []), np.zeros(3))
+    data = SequenceData("s", 3, 3, histories([0, 1, 2], [2, 2, 2, 2], [2, 0]), nothing)
+    batches = TASK.batches(data, batch_size=8, device=CPU, generator=torch.Generator().manual_seed(0))
+    assert batches.users.tolist() == [1, 2], "four rows of one item leave two items over"
+    (batch,) = batches.epoch()
+    assert sorted(batch.inputs.tolist()) == [[0, 0, 3], [3, 3, 3]]
+
+
 def test_an_epoch_holds_every_user_once_whatever_the_batch_size():
     rows = [[u, u + 1, *range(u % 7)] for u in range(100)]
     data = SequenceData("s", 100, 200, histories(*rows), SequenceTargets(np.arange(1), histories([0]), np.zeros(1)))

@@ -176,6 +176,9 @@ class PlainTransformerEncoder(nn.Module):
 class RecurrentEncoder(nn.Module):
     """GRU4Rec's encoder as RecBole has it: dropout on the vectors, a GRU without biases, a dense layer back to d.
 
+    Weights start as in RecBole, which touches the first GRU layer only (xavier-uniform): further layers and the dense
+    layer keep torch's defaults.
+
     Args:
         dim: d.
         hidden: Width of the GRU.
@@ -188,10 +191,9 @@ class RecurrentEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.gru = nn.GRU(dim, hidden, layers, bias=False, batch_first=True)
         self.dense = nn.Linear(hidden, dim)
-        for name, parameter in self.named_parameters():
-            if name.startswith("gru."):
+        for name, parameter in self.gru.named_parameters():
+            if name.endswith("_l0"):
                 nn.init.xavier_uniform_(parameter)
-        nn.init.xavier_normal_(self.dense.weight)
 
     def forward(self, vectors: Tensor, tokens: Tensor) -> Tensor:
         """Encodes (B, L, d) item vectors of (B, L) left-padded tokens; returns (B, L, d) states.
@@ -208,16 +210,18 @@ class RecurrentEncoder(nn.Module):
         return torch.gather(states, 1, back.expand(-1, -1, states.shape[2]))
 
 
-def full_cross_entropy(states: Tensor, targets: Tensor, table: Tensor) -> Tensor:
-    """Returns the mean cross-entropy of next tokens over the whole table, its padding row included (as in RecBole).
+def full_cross_entropy(states: Tensor, targets: Tensor, table: Tensor, *, padding: bool = True) -> Tensor:
+    """Returns the mean cross-entropy of next tokens over the whole table.
 
     Args:
         states: (B, L, d).
         targets: (B, L) tokens; `PADDING` where nothing is to be predicted.
         table: (I + 1, d) token vectors.
+        padding: Whether the padding row is a class too, as in RecBole.
     """
     wanted = targets != PADDING
-    loss: Tensor = _LinearCrossEntropy.apply(states[wanted], table, targets[wanted])
+    first = 0 if padding else PADDING + 1
+    loss: Tensor = _LinearCrossEntropy.apply(states[wanted], table[first:], targets[wanted] - first)
     return loss
 
 

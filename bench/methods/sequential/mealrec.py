@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class MealRec(SequentialRecommender):
     """Diffusion within a video (TCD) refines its content, diffusion over the history (NPD) refines the preference.
 
-    RECONSTRUCTED: only the abstract was at hand. TCD, NPD and the loss follow the reading below; every choice of it is
-    a field.
+    RECONSTRUCTED: only the abstract was at hand. TCD, NPD and the loss follow the reading below; its switches and
+    weights are fields, the rest of it is fixed and listed last.
 
     TCD (see `FrameContent`): the frames of item i give clean content v_i⁰ and a temporal context g_i; the content is
     noised to v_i^t and D₁(v_i^t, t, g_i, Q_i) predicts it back, L_TCD = mean ‖v̂_i⁰ − v_i⁰‖². An item's vector is
@@ -35,6 +36,14 @@ class MealRec(SequentialRecommender):
     h̃ = h + ρ · D₂([h; h]), one blind pass.
 
     Loss = cross-entropy over all items of h̃ · z_j + α L_TCD + β L_NPD.
+
+    Fixed choices: D₁ and D₂ are MLPs of three layers with SiLU, 2 d wide, on what they are told side by side (and a
+    sinusoid of t where they are told it); β rises linearly, by 1000 / T times 1e-4 to 0.02; the context g_i comes from
+    a GRU of one layer with learned positions; the collaborative signal c_i is Q_i alone, not the user's state, so that
+    content is refined once for all users; D₁'s training draws one t for each item and step; guidance dropout hides g_i
+    and Q_i together; NPD starts from h, not from noise, takes one pass and, under `condition_on_t`, is told t = 1
+    there; L_TCD does not detach v⁰ and leaves out items without frames; Q starts as N(0, 0.02) and LN with a gain of
+    d^-½.
     """
 
     needs: ClassVar[Needs] = Needs(at_least=1)
@@ -42,7 +51,7 @@ class MealRec(SequentialRecommender):
     class Config(GradientConfig):
         """Settings of `mealrec`."""
 
-        batch_size: int = 256
+        batch_size: Annotated[int, Choices(256, 512)] = 256
         """Users in a batch."""
         dim: int = 64
         """d, width of item vectors and states."""
@@ -64,17 +73,18 @@ class MealRec(SequentialRecommender):
         """Whether the order of the frames counts; otherwise content is their plain mean and there is no context."""
         condition_on_t: bool = False
         """Whether NPD's denoiser is told the noise level, against the paper's claim."""
-        steps: Annotated[int, Choices(10, 50, 100)] = 50
-        """T, diffusion steps."""
-        sample_steps: int = 1
-        """S, denoising steps of the content at test, from the clean content without added noise (as in DiffRec)."""
+        steps: Annotated[int, Choices(10, 50, 100), Field(ge=2)] = 50
+        """T, diffusion steps; at least 2."""
+        sample_steps: Annotated[int, Choices(1, 5), Field(ge=1)] = 1
+        """S, denoising steps of the content at test, from the clean content without added noise (as in DiffRec); at
+        most T."""
         content_weight: float = 1.0
         """λ_c."""
         sharpness: float = 1.0
         """κ, how strongly salient frames outweigh the others."""
-        guidance_dropout: float = 0.1
+        guidance_dropout: float = Field(default=0.1, ge=0, le=1)
         """Share of items whose context and collaborative vector are hidden from D₁ in training."""
-        guidance: float = 0.0
+        guidance: Annotated[float, Choices(0.0, 1.0, 2.0)] = 0.0
         """w of classifier-free guidance at test: (1 + w) · with context − w · without; 0 asks once."""
         alpha: Annotated[float, Choices(0.01, 0.1, 1.0)] = 0.1
         """α, weight of L_TCD."""
@@ -82,6 +92,12 @@ class MealRec(SequentialRecommender):
         """β, weight of L_NPD."""
         rho: Annotated[float, Choices(0.1, 0.5, 1.0)] = 0.5
         """ρ, weight of the denoised preference."""
+
+        @model_validator(mode="after")
+        def _check(self) -> MealRec.Config:
+            if self.sample_steps > self.steps:
+                raise ValueError(f"sample_steps must be at most steps ({self.steps}), but is {self.sample_steps}")
+            return self
 
     def __init__(self, config: Config, context: Context) -> None:
         super().__init__(config, context)
@@ -168,7 +184,7 @@ class MealRec(SequentialRecommender):
         inputs, targets = cut(batch.inputs, config.length), cut(batch.targets, config.length)
         wanted = targets != PADDING
         states = self.encoder(functional.embedding(inputs, table), inputs)[wanted]
-        ranking = full_cross_entropy(self.preference(states), targets[wanted], table)
+        ranking = full_cross_entropy(self.preference(states), targets[wanted], table, padding=False)
         parts = {"ranking": ranking, "tcd": content_loss}
         total = ranking + config.alpha * content_loss
         if config.npd:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.methods.base import GradientConfig, Loss
+from bench.methods.base import GradientConfig, Group, Loss
 from bench.methods.layers.sequences import (
     PlainTransformerEncoder,
     TransformerEncoder,
@@ -20,23 +20,29 @@ from bench.methods.sequential_recommender import SequenceBatch, SequentialRecomm
 from bench.spec.space import Choices
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bench.methods.base import Context
+
+PMIXER_BETAS = (0.9, 0.98)
+"""Decay rates of Adam in pmixer's port."""
 
 
 class SASRec(SequentialRecommender):
     """A causal transformer over the history; the score of an item is its vector times the newest state.
 
     `variant: recbole` is the encoder of RecBole 1.2.1 (RUCAIBox/RecBole), `variant: pmixer` that of
-    pmixer/SASRec.pytorch; `objective` chooses between cross-entropy over all items, which full ranking calls for, and
-    the paper's binary cross-entropy with one negative (equation 6). All places of a sequence are trained at once, where
-    RecBole trains on every prefix by itself: the same targets, another grouping into batches.
+    pmixer/SASRec.pytorch, trained with that port's Adam (decay rates 0.9 and 0.98; its batches hold 128 users);
+    `objective` chooses between cross-entropy over all items, which full ranking calls for, and the paper's binary
+    cross-entropy with one negative (equation 6). All places of a sequence are trained at once, where RecBole trains on
+    every prefix by itself: the same targets, another grouping into batches.
     """
 
     class Config(GradientConfig):
         """Settings of `sasrec`."""
 
         batch_size: int = 256
-        """Users in a batch."""
+        """Users in a batch; 128 in pmixer's port."""
         dim: int = 64
         """d, width of the item vectors; 64 in RecBole, 50 in the paper."""
         length: int = 50
@@ -52,7 +58,7 @@ class SASRec(SequentialRecommender):
         attention_dropout: float = 0.5
         """Dropout on attention weights of `variant: recbole`."""
         variant: Literal["recbole", "pmixer"] = "recbole"
-        """Whose encoder."""
+        """Whose encoder, and whose decay rates of Adam."""
         objective: Literal["ce", "bce"] = "ce"
         """Cross-entropy over all items, or binary cross-entropy with one negative for each target."""
 
@@ -79,6 +85,13 @@ class SASRec(SequentialRecommender):
                 config.dim, config.length, blocks=config.blocks, heads=config.heads, dropout=config.dropout
             )
         self.to(context.dtype)
+
+    def groups(self) -> Mapping[str, Group]:
+        """Returns pmixer's Adam over everything for its variant; otherwise nothing, for the usual one."""
+        if self.config.variant != "pmixer":
+            return {}
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return {"": Group(parameters, self.config.lr, PMIXER_BETAS, self.config.weight_decay)}
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Returns (B, L, d) states of (B, L) left-padded tokens."""
