@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from bench.errors import BenchError
 from bench.methods.classification.marnet import layer_norm
 from bench.methods.classifier import Classifier
 from bench.methods.layers.alignment import same_class_targets, symmetric_info_nce
@@ -105,9 +106,10 @@ class TestDiffusion:
 
 
 class TestLoss:
-    def test_each_part_is_what_a_hand_computes(self, monkeypatch):
+    @pytest.mark.parametrize("head_sees", ["drawn", "sampled"])
+    def test_each_part_is_what_a_hand_computes(self, monkeypatch, head_sees):
         data = small_world(level="class")
-        method = marnet(data, align=0.3, reconstruct=0.7, text_ce=0.9).eval()
+        method = marnet(data, align=0.3, reconstruct=0.7, text_ce=0.9, head_sees=head_sees).eval()
         batch = batch_of(data, [0, 1, 4], F64)
         features = method.wrapped.features(batch.images)
         x_s = method.text(batch.text)
@@ -118,12 +120,13 @@ class TestLoss:
         monkeypatch.setattr(torch, "randn_like", lambda _: noise)
         alpha_bar = method.diffusion.alpha_bar[t][:, None]
         rebuilt = method.denoiser(alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise, features, t)
+        shown = rebuilt if head_sees == "drawn" else method.sample(features, u).detach()
         ce = partial(functional.cross_entropy, label_smoothing=0.1)
         wanted = {
             "text_ce": 0.9 * ce(method.text_head(x_s), batch.labels),
             "ema": 0.3 * symmetric_info_nce(u, s, same_class_targets(batch.labels, F64), 0.1),
             "cdr": 0.7 * (((rebuilt - clean) ** 2).mean() + ce(method.reconstruction_head(rebuilt), batch.labels)),
-            "ce": ce(method.head(torch.cat([u, rebuilt], 1)), batch.labels),
+            "ce": ce(method.head(torch.cat([u, shown], 1)), batch.labels),
         }
         loss = method.loss(batch)
         assert loss.parts.keys() == wanted.keys()
@@ -155,7 +158,7 @@ class TestLoss:
             ({"fusion": "gate"}, set()),
             ({"fusion": "sum", "detach": True}, set()),
             ({"start": "image", "samples": 2}, set()),
-            ({"head_sees": "sampled"}, set()),
+            ({"head_sees": "drawn"}, set()),
         ],
     )
     def test_gradients_reach_every_part(self, options, resting):
@@ -248,6 +251,15 @@ def test_it_wraps_classifiers_with_features_only():
     assert adapter.compatible(adapter) == "it is no image classifier"
     assert adapter.compatible(Bare) == "it exposes no features"
     assert adapter.compatible(METHODS.get("vit")) is None
+
+
+def test_a_linear_probe_is_refused_because_the_head_would_train_its_encoder():
+    data, entry = small_world(), {"method": "marnet", "wrap": {"method": "clip_align"}}
+    config = small_config(entry)
+    config["wrapped"]["probe"] = True
+    with pytest.raises(BenchError, match="cannot wrap a linear probe"):
+        build(entry, data, config=config)
+    build(entry, data, config=config | {"ema": False, "cdr": False})  # the bare method stays as it is
 
 
 def test_any_classifier_with_features_can_be_wrapped():
