@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.summary import Row, Table
     from bench.metrics.base import Direction
+    from bench.store.records import RunRecord
 
 CostName = Literal["seconds", "memory_bytes", "parameters"]
 
@@ -32,6 +33,17 @@ class Point(NamedTuple):
     quality: float
     best: bool
     """On the Pareto front: none is as good for less, or better for as much. False where the cost is unknown."""
+
+
+def parameters_text(run: RunRecord) -> str | None:
+    """Puts a run's parameters into words: "1,200 learned, 18,800 frozen (6.0 % learned)"; None where it has none.
+
+    What is frozen is what a pretrained part brings and training leaves as it is.
+    """
+    learned, frozen = run.parameters, int(run.notes.get("frozen_parameters", 0))
+    if not frozen:
+        return f"{learned:,}" if learned else None
+    return f"{learned:,} learned, {frozen:,} frozen ({100 * learned / (learned + frozen):.1f} % learned)"
 
 
 def cost_of(row: Row) -> Cost:

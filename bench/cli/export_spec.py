@@ -79,6 +79,7 @@ def spec_of(record: RunRecord, views: dict[str, list[Any]]) -> dict[str, Any]:
         UserError: The run was skipped: there is no configuration to repeat.
     """
     from bench.errors import UserError
+    from bench.execution.checkpoints import as_asked
 
     if record.status == "skipped":
         raise UserError(
@@ -95,8 +96,8 @@ def spec_of(record: RunRecord, views: dict[str, list[Any]]) -> dict[str, Any]:
                 "task": record.task,
                 "datasets": [{"dataset": record.dataset, "protocol": record.protocol}],
                 "methods": [method_entry(record.method, record.config, views)],
-                "metrics": sorted(record.metrics) or [record.select],
-                "select": record.select,
+                "metrics": [as_asked(record, name) for name in sorted(record.metrics) or [record.select]],
+                "select": as_asked(record, record.select),
             }
         ],
         "budgets": {

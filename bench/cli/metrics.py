@@ -38,12 +38,14 @@ def command(name: NameArgument = None, *, as_json: JsonOption = False) -> None:
 
 
 def find(name: str) -> Metric:
-    """Reads a metric name as the first task does that knows it; a bare ranking metric is shown at 20.
+    """Reads a metric name as the first task does that knows it.
+
+    A bare ranking metric is shown at 20, and of a family whose metrics have to say more the family itself is shown.
 
     Raises:
         UnknownNameError: No task has such a metric.
     """
-    from bench.metrics.base import family_name
+    from bench.metrics.base import Metric, family_name
     from bench.metrics.registry import METRICS
     from bench.tasks.registry import TASKS
 
@@ -55,4 +57,6 @@ def find(name: str) -> Metric:
             return task.metric(wanted)
         except UserError as error:
             problems.append(error)
+    if name == family.name:
+        return Metric(family.form or name, family.direction, family.summary)
     raise next((error for error in problems if "unknown" not in error.message), problems[0])

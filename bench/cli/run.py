@@ -93,8 +93,7 @@ def tables_of(report: Report, store: Store) -> list[Table]:
     """Returns the tables of a report's cells, with the spec's metrics in its order."""
     from bench.analysis.summary import summarise
 
-    experiments = report.plan.loaded.spec.experiments
-    metrics = list(dict.fromkeys(metric for experiment in experiments for metric in experiment.metrics))
+    metrics = list(dict.fromkeys(metric for entry in report.plan.entries for metric in entry.metrics))
     return summarise([result.record for result in report.cells], trials=store.trial_counts(), metrics=metrics)
 
 

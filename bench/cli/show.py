@@ -85,6 +85,8 @@ def _section(title: str) -> None:
 
 
 def _print_run(run: RunRecord) -> None:
+    from bench.analysis.cost import parameters_text
+
     mark = " (generated)" if run.generated else ""
     title = f"{run.method} on {run.dataset}{mark}, seed {run.seed}"
     output.say(f"{title} · {run.task} · {run.protocol} · budget {run.budget}")
@@ -94,7 +96,7 @@ def _print_run(run: RunRecord) -> None:
             "status": run.status,
             "reason": run.reason,
             "best epoch": f"{run.best_epoch} of {run.epochs}" if run.best_epoch is not None else None,
-            "parameters": f"{run.parameters:,}" if run.parameters else None,
+            "parameters": parameters_text(run),
             "averaged over": f"{run.n_units:,} units" if run.n_units else None,
             "seconds": {name: round(value, 3) for name, value in run.seconds.items()},
             "peak memory": output.size(run.peak_memory_bytes) if run.peak_memory_bytes else None,

@@ -2,7 +2,7 @@
 
 `world-cnn-S` learns colours and shapes of the generated world's pictures with seed S, on draws that no data set has; it
 depends on nothing else, so its numbers can be compared between methods and data sets. `frame-cnn-S` learns the frame
-labels of one data set's training stories. Both are made once and kept in the cache.
+labels of one data set, see `frame_classifier`. Both are made once and kept in the cache.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.data.checkpoints import INCEPTION
 from bench.data.files import locked, write_atomic
 from bench.data.generation import Stories
 from bench.data.paths import cache_root
 from bench.data.worlds.scenes import GENERATOR_VERSION, captioned_images
+from bench.data.worlds.scenes.generation import STORY_ATTRIBUTES, draw_stories
 from bench.data.worlds.scenes.vocabulary import COLOURS, GROUNDS, SHAPES
 from bench.errors import UserError, did_you_mean
 
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
 
 SIDE = 32
 """Pixels the small networks see; other sizes are resized with anti-aliasing."""
-WORLD_IMAGES, WORLD_EPOCHS, FRAME_STEPS = 12_288, 3, 500
+WORLD_IMAGES, WORLD_EPOCHS, WORLD_STORIES, FRAME_STEPS = 12_288, 3, 1_000, 500
 BATCH, LR = 64, 5e-3
 VERSION = 1
 """Of architecture and training; part of the cache's keys."""
 _CLASSES = len(COLOURS) * len(SHAPES)
+_JUDGES = 1_000_003
+"""Added to a judge's seed: with its part's name it keeps the judge's draws apart from those of every data set."""
 
 
 class FeatureNetwork(nn.Module):
@@ -116,7 +120,7 @@ def feature_network(name: str) -> FeatureNetwork:
     with torch.random.fork_rng(devices=[]):
         if match:
             return _world_cnn(int(match.group(1)))
-        if name == "inception":
+        if name.partition("@")[0] == INCEPTION:
             from bench.encoders.inception import load_inception
 
             return load_inception()
@@ -128,13 +132,27 @@ def feature_network(name: str) -> FeatureNetwork:
 
 
 def frame_classifier(name: str, data: GenerationData) -> FeatureNetwork:
-    """Returns a judge of frame labels, `frame-cnn-S`, trained on the training stories of a data set alone.
+    """Returns a judge of frame labels, `frame-cnn-S`.
+
+    Stories of the generated world are judged by a network that learned from another draw of it, with a seed that no
+    data set has. Of published stories there is no other draw, and validation has too few to learn from, so there the
+    judge sees the pictures of the training stories, as the methods it judges do, with labels and without captions. It
+    then cannot tell a picture that was drawn from one that was copied out of training. `real_attribute_f1` and
+    `real_frame_accuracy` say what it makes of true test pictures, which neither has seen: its ceiling.
 
     Raises:
         UserError: There is no such network, or the data set has no frame labels.
         DataError: The cache cannot be written.
     """
-    seed, frames, labels = labelled_frames(name, data)
+    seed = judge_seed(name, data)
+    train = data.train
+    assert isinstance(train, Stories)  # noqa: S101 - narrows the type; `judge_seed` refuses all else
+    digest = data.digest
+    if data.attributes == STORY_ATTRIBUTES:
+        train = draw_stories("judge", WORLD_STORIES, seed=_JUDGES + seed)
+        digest = f"world {GENERATOR_VERSION} {WORLD_STORIES}"
+    assert train.labels is not None  # noqa: S101 - likewise
+    frames, labels = train.frames, train.labels
     pixels = np.asarray(frames).reshape(-1, *frames.shape[2:])
     targets = torch.from_numpy(np.ascontiguousarray(labels).reshape(-1, labels.shape[-1]))
     with torch.random.fork_rng(devices=[]):
@@ -146,12 +164,12 @@ def frame_classifier(name: str, data: GenerationData) -> FeatureNetwork:
             logits = network.logits(_as_input(pixels[rows.numpy()]))
             yield functional.binary_cross_entropy_with_logits(logits, targets[rows].float())
 
-    digest = data.digest or hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    digest = digest or hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
     return _ready(network, f"{digest} {FRAME_STEPS}", seed, batches, FRAME_STEPS)
 
 
-def labelled_frames(name: str, data: GenerationData) -> tuple[int, np.ndarray, np.ndarray]:
-    """Returns the seed of a judge of frame labels, and the training frames and labels it learns from.
+def judge_seed(name: str, data: GenerationData) -> int:
+    """Returns the seed of a judge of frame labels.
 
     Raises:
         UserError: There is no such judge, or the data set has no frame labels.
@@ -165,15 +183,14 @@ def labelled_frames(name: str, data: GenerationData) -> tuple[int, np.ndarray, n
             f"data set {data.name!r} has no labels of frames, so attribute_f1 and frame_accuracy have no value there.",
             hint="Leave them out, or use sprites-stories or shapes-stories.",
         )
-    return int(match.group(1)), train.frames, train.labels
+    return int(match.group(1))
 
 
 def _world_cnn(seed: int) -> FeatureNetwork:
     network = _WorldCNN(f"world-cnn-{seed}", _CLASSES + len(GROUNDS) + len(COLOURS) + len(SHAPES))
 
     def batches(stream: torch.Generator) -> Iterator[Tensor]:
-        # The part's name keeps these draws apart from those of every data set.
-        drawn = captioned_images("judge", WORLD_IMAGES, side=SIDE, seed=1_000_003 + seed)
+        drawn = captioned_images("judge", WORLD_IMAGES, side=SIDE, seed=_JUDGES + seed)
         symbols = drawn.symbols
         every = torch.arange(WORLD_IMAGES)
         things = torch.zeros(WORLD_IMAGES, _CLASSES)

@@ -7,8 +7,6 @@ downloaded and no pickle is read.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,13 +15,14 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.data.checkpoints import INCEPTION_VARIABLE, INCEPTION_WAY, inception_file
 from bench.encoders.features import FeatureNetwork, resized
 from bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VARIABLE = "BENCH_INCEPTION"
+VARIABLE = INCEPTION_VARIABLE
 """Environment variable with the path of the weights."""
 SIDE = 299
 WIDTH, CLASSES = 2048, 1000
@@ -180,14 +179,7 @@ def load_inception() -> Inception:
     Raises:
         UserError: The variable is not set, or the file is missing, damaged or of another network.
     """
-    way = (
-        f"Set {VARIABLE} to a model.safetensors of timm/inception_v3.tv_in1k (or of torchvision's weights, converted), "
-        "or use fid[world-cnn-7]."
-    )
-    named = os.environ.get(VARIABLE, "").strip()
-    if not named:
-        raise UserError("feature network 'inception' needs a file of weights, and none is named.", hint=way)
-    path = Path(named).expanduser()
+    path, way = inception_file(), INCEPTION_WAY
     try:
         state = load_tensors(path.read_bytes())
     except (OSError, SafetensorError) as error:

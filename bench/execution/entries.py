@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.data.types import ANNOTATIONS
+from bench.execution.checkpoints import config_by_content, space_by_content
 from bench.execution.jobs import Job
 from bench.graph.compile import view_digest
 from bench.graph.stages import parse_pipeline, pipeline_to_yaml
@@ -17,6 +18,7 @@ from bench.spec.space import domains_to_yaml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bench.data.checkpoints import Checkpoint
     from bench.data.dataset import Dataset
     from bench.data.types import ModalityInfo
     from bench.graph.stages import Pipeline
@@ -44,6 +46,8 @@ class Entry:
         budget: The effort.
         search: Search settings as JSON; empty where nothing is searched.
         precision: Floating type of the training.
+        checkpoints: Pretrained models that the method or a metric reads, by how the spec asks for them.
+        networks: Name of a pretrained network in `metrics` or `select` to how the spec asks for it.
         data: The open dataset; None where it cannot be had.
         views: Stages of the graphs under `config`.
         skipped: Why the method does not fit the dataset; None where it does.
@@ -63,6 +67,8 @@ class Entry:
     budget: Budget
     search: Mapping[str, Any]
     precision: str
+    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
     data: Dataset | None = None
     views: Mapping[str, Pipeline] = field(default_factory=dict)
     skipped: str | None = None
@@ -113,8 +119,8 @@ class Entry:
             dataset_digest=self.dataset_digest,
             method=self.label,
             method_digest=self.method_digest,
-            config=dict(self.config),
-            space=domains_to_yaml(self.space),
+            config=config_by_content(self.method, self.config, self.checkpoints),
+            space=space_by_content(self.method, domains_to_yaml(self.space), self.checkpoints),
             search=dict(self.search),
             views=digests(self.views, self.dataset_digest),
             budget=budget,
@@ -172,6 +178,8 @@ class Entry:
             budget=budget,
             select=self.select,
             metrics=[self.select] if kind == "trial" else list(self.metrics),
+            checkpoints={asked: found.digest for asked, found in self.checkpoints.items()},
+            networks=dict(self.networks),
             seed=seed,
             precision=self.precision,
             timeout_s=self.budget.timeout_s,

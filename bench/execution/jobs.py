@@ -49,6 +49,10 @@ class Job(Record):
     select: str
     """The validation metric of early stopping and of the search."""
     metrics: list[str]
+    checkpoints: dict[str, str] = Field(default_factory=dict)
+    """How each pretrained model is asked for, to its digest; the worker refuses one whose digest differs."""
+    networks: dict[str, str] = Field(default_factory=dict)
+    """Name of a pretrained network in `metrics` or `select` to how it is asked for."""
     seed: int = Field(ge=0)
     device: str = "auto"
     """`auto`, `cpu` or `cuda`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from bench.execution.checkpoints import NOTE
 from bench.spec.space import domains_to_yaml
 from bench.store.records import RunRecord, StudyRecord, TrialRecord, UnitScores, ViewRecord
 
@@ -131,6 +132,8 @@ def run_record(
             "curve": outcome.curve,
         }
     notes = dict(entry.data.notes) if entry.data is not None else {}
+    if entry.networks:
+        notes[NOTE] = dict(entry.networks)
     return RunRecord(
         fingerprint=cell.fingerprint,
         identity=identity.model_dump(mode="json"),

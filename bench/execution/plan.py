@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from bench.data.dataset import open_dataset
 from bench.data.registry import resolve_dataset
 from bench.errors import UserError
+from bench.execution.checkpoints import find_pretrained
 from bench.execution.entries import Entry, resolve, unfit, view_pipelines
 from bench.execution.outcomes import kept_trials
 from bench.execution.slots import detect_gpus, resolve_device
@@ -218,8 +219,8 @@ def build_plan(
         progress: Called with (what, done, total) while generated data is being made.
 
     Raises:
-        UserError: The budget, a method of `only`, a seed or the device does not exist. What is wrong with one dataset
-            or method only is that cell's error.
+        UserError: The budget, a method of `only`, a seed, the device or a pretrained model does not exist. What is
+            wrong with one dataset or method only is that cell's error.
     """
     gpu = bool(resolve_device(device, detect_gpus() if device != "cpu" else ()))
     expansion = expand(loaded.spec, budget=budget, gpu=gpu, only=only, seeds=seeds)
@@ -277,17 +278,23 @@ def _entry(
 ) -> Entry:
     experiment, wanted, method = grid
     asked, card = resolve_dataset(wanted.dataset)
+    task, resolved = TASKS.get(experiment.task), resolve(method, loaded.spec, budget)
+    pretrained = find_pretrained(
+        method, resolved["config"], resolved["space"], task, experiment.metrics, experiment.select
+    )
     known: dict[str, Any] = {
-        "task": TASKS.get(experiment.task),
+        "task": task,
         "dataset": str(asked),
         "generated": card.generated,
         "protocol": wanted.protocol or card.protocols[0],
         "method": method,
-        "metrics": experiment.metrics,
-        "select": experiment.select,
+        "metrics": pretrained.metrics,
+        "select": pretrained.select,
+        "checkpoints": pretrained.found,
+        "networks": pretrained.networks,
         "budget": budget,
         "precision": loaded.spec.resources.precision,
-        **resolve(method, loaded.spec, budget),
+        **resolved,
     }
     try:
         data = open_dataset(

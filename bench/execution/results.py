@@ -29,7 +29,7 @@ BESIDE = "beside-"
 """Begins the name of the folder of a second run at the same time."""
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"
-_NOT_THE_RESULT = {"timeout_s", "threads", "device"}
+_NOT_THE_RESULT = {"timeout_s", "threads", "device", "checkpoints", "networks"}
 
 
 class JobsAtWork(NamedTuple):

@@ -13,6 +13,7 @@ import torch
 
 from bench.data.dataset import open_dataset
 from bench.errors import DataError
+from bench.execution.checkpoints import open_checkpoints
 from bench.execution.jobs import Job, Outcome
 from bench.execution.results import WEIGHTS
 from bench.graph.compile import compile_view
@@ -48,7 +49,7 @@ def run_job(job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool])
 
     Raises:
         DivergedError: Loss or scores are not finite.
-        DataError: The data or a view is not what the plan was made from.
+        DataError: The data, a view or a checkpoint is not what the plan was made from.
         DeviceError: The device does not exist.
     """
     begun = time.perf_counter()
@@ -56,6 +57,7 @@ def run_job(job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool])
     task = TASKS.get(job.task)
     dataset = open_dataset(job.dataset, protocol=job.protocol)
     _same("dataset", job.dataset, job.dataset_digest, dataset.digest)
+    open_checkpoints(job)
     data = dataset.training()
     dtype = DTYPES.get(job.precision, torch.float32)
     views = {name: view.to(device, dtype) for name, view in _views(job, dataset).items()}

@@ -10,10 +10,12 @@ from safetensors.torch import load_file
 
 from bench.data.dataset import open_dataset
 from bench.errors import DataError, UserError
+from bench.execution.checkpoints import check_unchanged
 from bench.execution.results import weights_path
 from bench.methods.base import Context
 from bench.methods.registry import METHODS
 from bench.spec.fingerprint import source_digest
+from bench.spec.models import MethodEntry
 from bench.training.build import DTYPES, build_method
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def trained_method(record: RunRecord, *, device: torch.device) -> Trained:
     Raises:
         UserError: The run is not done, its weights are no longer here, are damaged or do not fit today's code, or a
             pretrained folder that its configuration names is gone.
-        DataError: The data has changed since the run.
+        DataError: The data, or the pretrained folder, has changed since the run.
     """
     check_kept(record)
     dataset = open_dataset(record.dataset, protocol=record.protocol)
@@ -79,6 +81,7 @@ def trained_method(record: RunRecord, *, device: torch.device) -> Trained:
     data = dataset.training()
     dtype = DTYPES.get(str(record.identity.get("precision")), torch.float32)
     entry = _entry(record.method)
+    check_unchanged(record, MethodEntry.model_validate(entry))
     method = build_method(entry, record.config, Context(data, {}, dtype)).to(device)
     path = weights_path(record.fingerprint)
     again = (

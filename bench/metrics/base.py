@@ -17,11 +17,14 @@ class Metric(NamedTuple):
     """A metric as a spec names it."""
 
     name: str
-    """As written in the spec, e.g. `recall@20`."""
+    """As a spec names it, e.g. `recall@20`; what it may leave out is filled in."""
     direction: Direction
     """Which way is better."""
     summary: str
     """One sentence: what it measures."""
+    checkpoint: str | None = None
+    """The pretrained network it looks through, where that is read from a disk; `name` is then `family[checkpoint…]`,
+    and a stored run has the name and the digest of the network's content in its place."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Metrics of made images: their names, and per-image and per-story formulas in float64.
 
 A metric that looks through a network names it: `fid[world-cnn-7]`, `clip_score[tiny-3]`. Metrics of stories carry the
-mode as well, after a comma where there is a network: `frame_accuracy[continuation]`, `fsd[world-cnn-7,completion]`.
+mode as well, after a comma where there is a network: `given_exact[continuation]`, `fsd[world-cnn-7,completion]`. A
+network from a disk is stored by name and digest of its content: `clip_score[clip-vit-base-patch32@1f2e3d4c]`.
 Values that were made with different networks are different metrics and are never compared.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from bench.data.checkpoints import INCEPTION
 from bench.errors import UserError, did_you_mean
 from bench.metrics.base import Metric, MetricFamily
 from bench.metrics.manipulation import l2_difference
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 MODES = ("visualisation", "continuation", "completion")
 """What is known of a story: nothing; the first frame; any other frames."""
 FRAME_CLASSIFIER = "frame-cnn-5"
-"""Judge of frame labels where a metric names none."""
+"""Judge of frame labels where a metric names none; the name is then filled in."""
 THRESHOLD = 0.5
 """Probability from which on a frame has an attribute."""
 Network = Literal["none", "features", "text", "frames"]
@@ -53,7 +55,7 @@ class Parsed(NamedTuple):
     """A metric name taken apart.
 
     Attributes:
-        name: As written.
+        name: In its full form: the network, then the mode.
         family: Its definition.
         network: Name of the network it looks through; None for none.
         mode: One of `MODES`; None outside of stories.
@@ -72,9 +74,15 @@ def parse(name: str, task: str) -> Metric:
         UserError: See `take_apart`.
     """
     parsed = take_apart(name, task)
-    through = f", seen through {parsed.network}" if parsed.network else ""
+    family, network = parsed.family, parsed.network
+    through = f", seen through {network}" if network else ""
     mode = f" ({parsed.mode})" if parsed.mode else ""
-    return Metric(name=name, direction=parsed.family.direction, summary=f"{parsed.family.summary}{through}{mode}")
+    read = network is not None and (
+        (family.network == "text" and not _TINY.match(network))
+        or (family.network == "features" and network.partition("@")[0] == INCEPTION)
+    )
+    summary = f"{family.summary}{through}{mode}"
+    return Metric(parsed.name, family.direction, summary, checkpoint=network if read else None)
 
 
 def take_apart(name: str, task: str) -> Parsed:
@@ -105,7 +113,8 @@ def take_apart(name: str, task: str) -> Parsed:
         if needs_mode:
             hint += f" Modes: {', '.join(MODES)}."
         raise UserError(f"metric {name!r} does not say what {wanted} needs.", hint=hint)
-    return Parsed(name, family, network, mode)
+    said = ",".join(part for part in (network, mode) if part)
+    return Parsed(f"{wanted}[{said}]" if said else wanted, family, network, mode)
 
 
 def families(task: str) -> dict[str, GenerationMetric]:
@@ -134,6 +143,8 @@ def example(family: GenerationMetric, task: str) -> str:
 def check_evaluators(method: str, trained_against: Iterable[str], evaluators: Iterable[str]) -> None:
     """Checks that no network judges a method that was trained against it.
 
+    Two `NAME@DIGEST` are one network where their digests are: a copy of a folder under another name is no other judge.
+
     Args:
         method: What the method is called.
         trained_against: Ids of the networks its training looked through.
@@ -146,7 +157,8 @@ def check_evaluators(method: str, trained_against: Iterable[str], evaluators: It
     def root(name: str) -> str:
         # Of one seed begin and data are the same, however long the training.
         match = _TINY.match(name)
-        return match.group(1) if match else name
+        _, at, digest = name.rpartition("@")
+        return match.group(1) if match else at + digest
 
     against = {root(name) for name in trained_against}
     both = sorted(name for name in set(evaluators) if root(name) in against)
@@ -188,6 +200,11 @@ def story_features(frames: np.ndarray) -> np.ndarray:
     """Returns (n, 2 d) features of whole stories from (n, F, d) features of their frames.
 
     The mean over frames and the mean absolute change between successive frames: what is shown, and how much it moves.
+
+    RECONSTRUCTED, a variant: published FSD takes the 512 pooled features that R(2+1)D-18, trained on Kinetics, has of a
+    whole sequence. That network is not here; a network of pictures and these two moments over time take its place, so
+    no value can be set beside a published one. With fewer stories than 2 d both covariances are singular: the distance
+    is still defined, but its bias grows as stories get fewer, and only values on equally many are comparable.
     """
     values = np.asarray(frames, dtype=np.float64)
     return np.concatenate([values.mean(axis=1), np.abs(np.diff(values, axis=1)).mean(axis=1)], axis=1)
@@ -255,8 +272,11 @@ NO_EDIT_TARGET_ERROR = GenerationMetric(
     tasks=("image_editing",),
 )  # fmt: skip
 FSD = GenerationMetric(
-    "fsd", "Fréchet distance between features of whole stories, made and real", form="fsd[NETWORK,MODE]",
-    direction="minimize", network="features", tasks=("story",),
+    "fsd",
+    "Fréchet distance between whole stories, made and real; RECONSTRUCTED from mean and mean |change| of picture "
+    "features, so not comparable with published values of R(2+1)D-18; with fewer stories than twice the network's "
+    "width the covariances are singular and the value depends on their number",
+    form="fsd[NETWORK,MODE]", direction="minimize", network="features", tasks=("story",),
 )  # fmt: skip
 ATTRIBUTE_F1 = GenerationMetric(
     "attribute_f1", "micro F1 of the attributes a judge finds in made frames", form="attribute_f1[[NETWORK,]MODE]",
@@ -265,6 +285,14 @@ ATTRIBUTE_F1 = GenerationMetric(
 FRAME_ACCURACY = GenerationMetric(
     "frame_accuracy", "share of made frames in which a judge finds exactly the right attributes",
     form="frame_accuracy[[NETWORK,]MODE]", network="frames", tasks=("story",),
+)  # fmt: skip
+REAL_ATTRIBUTE_F1 = GenerationMetric(
+    "real_attribute_f1", "attribute_f1 of the true frames: what perfect pictures get of this judge",
+    form="real_attribute_f1[[NETWORK]]", network="frames", tasks=("story",), per_mode=False,
+)  # fmt: skip
+REAL_FRAME_ACCURACY = GenerationMetric(
+    "real_frame_accuracy", "frame_accuracy of the true frames: what perfect pictures get of this judge",
+    form="real_frame_accuracy[[NETWORK]]", network="frames", tasks=("story",), per_mode=False,
 )  # fmt: skip
 CONSISTENCY = GenerationMetric(
     "consistency", "1 - difference between made and true stories in how alike their frames are",

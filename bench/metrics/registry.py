@@ -29,6 +29,8 @@ for _name in (
     "fsd",
     "attribute_f1",
     "frame_accuracy",
+    "real_attribute_f1",
+    "real_frame_accuracy",
     "consistency",
     "given_exact",
     "seconds_per_image",

@@ -10,7 +10,11 @@ from bench.spec.space import Choices, Domain, IntRange, Log, Uniform
 
 
 class MethodConfig(BaseModel):
-    """Base of every method's `Config`: frozen, and a misspelt key is an error."""
+    """Base of every method's `Config`: frozen, and a misspelt key is an error.
+
+    A field `checkpoint`, and in a method that declares `encoders` a field `encoder`, names a pretrained model: a
+    folder, or an id in the local Hugging Face cache. In a cell's identity the digest of its content stands for it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 

@@ -90,7 +90,8 @@ class StudyIdentity(BaseModel):
     method_digest: str
     """`source_digest` of the method and of the method it wraps."""
     config: dict[str, Any]
-    """Defaults overridden by `set`; an adapter's holds the wrapped method's under `wrapped`."""
+    """Defaults overridden by `set`; an adapter's holds the wrapped method's under `wrapped`. In place of a checkpoint's
+    name: `sha256:` and the digest of its content."""
     space: dict[str, Any] = Field(default_factory=dict)
     """Fields that are searched and their domains as YAML; empty when there are no trials."""
     search: dict[str, Any] = Field(default_factory=dict)

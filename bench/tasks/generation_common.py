@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from bench.data.checkpoints import place_of as checkpoint_place
 from bench.encoders.build import build_encoder
-from bench.encoders.features import feature_network, frame_classifier, labelled_frames
+from bench.encoders.features import feature_network, frame_classifier, judge_seed
 from bench.errors import DivergedError, UserError
 from bench.methods.generator import Prompts
 from bench.metrics.generation import check_evaluators, take_apart
@@ -157,7 +158,8 @@ class Judges:
     """The networks that metrics look through, kept in memory between epochs.
 
     Args:
-        data: Training and validation split: image-text encoders and judges of frames are trained on `data.train`.
+        data: Training and validation split: image-text encoders are trained on `data.train`, and so are judges of
+            frames where there is nothing else (see `frame_classifier`).
         device: Where they compute.
     """
 
@@ -171,23 +173,30 @@ class Judges:
             UserError: One was; names the method and the network. Or a network cannot be had, or has nothing to learn
                 from in this data set.
         """
+        inner = method.innermost
+        label = type(inner).__module__.rpartition(".")[2]
         names: set[str] = set()
         for parsed in metrics:
             if parsed.network is not None:
                 names.add(parsed.network)
                 if parsed.family.network == "text":
-                    names.add(self.encoder(parsed.network).identity)
+                    encoder = self.encoder(parsed.network)
+                    names.add(encoder.identity)
+                    if shares_weights(inner, encoder):
+                        raise UserError(
+                            f"method {label} holds half of the network {parsed.network!r} or all of it, whatever it "
+                            "is called there, so that network cannot judge it.",
+                            hint="Name another network in the metrics, e.g. tiny-3 or another CLIP.",
+                        )
                 elif parsed.family.network == "frames":
-                    labelled_frames(parsed.network, self.data)
+                    judge_seed(parsed.network, self.data)
                 else:
                     self._network(parsed.network)
-        inner = method.innermost
-        label = type(inner).__module__.rpartition(".")[2]
         check_evaluators(label, getattr(inner, "encoders", frozenset()), names)
 
     def encoder(self, name: str) -> ImageTextEncoder:
         """Returns the image-text encoder of a name."""
-        found: ImageTextEncoder = self._kept(("text", name), lambda: build_encoder(name, self.data))
+        found: ImageTextEncoder = self._kept(("text", name), lambda: build_encoder(checkpoint_place(name), self.data))
         return found
 
     def features(self, name: str, pixels: np.ndarray, *, of: str | None = None) -> np.ndarray:
@@ -262,6 +271,19 @@ def judged(method: Method, data: GenerationData, metrics: Sequence[str], task: s
     judges = Judges(data, place_of(method).device)
     judges.check(method, parsed)
     return parsed, judges
+
+
+def shares_weights(method: Method, encoder: ImageTextEncoder) -> bool:
+    """Returns whether a method holds the image or the text half of an encoder, by its weights and not by its name."""
+    halves = [part for name, part in encoder.named_modules() if name in ("text_model", "tower.vision")]
+    held = [list(module.parameters()) for module in method.modules()] if halves else []
+    for own in [list(half.parameters()) for half in halves]:
+        for theirs in held:
+            if [weight.shape for weight in theirs] == [weight.shape for weight in own] and all(
+                torch.equal(one.to(other), other) for one, other in zip(own, theirs, strict=True)
+            ):
+                return True
+    return False
 
 
 def _remember(memory: dict[tuple[str, ...], Any], key: tuple[str, ...], value: Any) -> None:

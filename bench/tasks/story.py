@@ -251,6 +251,13 @@ def score(
         if kind == "seconds_per_image":
             made = sum(int((~one.given).sum()) for one in told.values())
             totals[name] = sum(one.seconds for one in told.values()) / made if made else float("nan")
+        elif kind in OF_REAL:
+            # The true frames stand in for drawn ones, none of them given.
+            true = Told(stories.frames, np.zeros(stories.frames.shape[:2], dtype=bool), np.empty(0), 0.0)
+            if kind in PER_STORY:
+                scores[name] = _per_story(judges, parsed, true, stories, part)
+            else:
+                totals[name] = _total(judges, parsed, true, stories, part)
         elif parsed.mode is None or parsed.mode not in told:
             if kind in PER_STORY:
                 scores[name] = np.full(len(stories), np.nan)
@@ -265,8 +272,10 @@ def score(
     return scores, totals
 
 
-PER_STORY = ("clip_score", "frame_accuracy", "consistency", "given_exact")
+PER_STORY = ("clip_score", "frame_accuracy", "real_frame_accuracy", "consistency", "given_exact")
 """Metrics that are means over stories."""
+OF_REAL = ("real_attribute_f1", "real_frame_accuracy")
+"""Metrics of the true frames, in no mode: what the judge makes of perfect pictures."""
 
 
 def _per_story(judges: Judges, parsed: Parsed, made: Told, stories: Stories, part: str) -> np.ndarray:
@@ -292,7 +301,7 @@ def _per_story(judges: Judges, parsed: Parsed, made: Told, stories: Stories, par
 def _total(judges: Judges, parsed: Parsed, made: Told, stories: Stories, part: str) -> float:
     kind, network = parsed.family.name, parsed.network or ""
     asked = ~made.given
-    if kind == "attribute_f1":
+    if kind in ("attribute_f1", "real_attribute_f1"):
         predicted = judges.attributes(network, made.pixels[asked]) >= THRESHOLD
         return generation.micro_f1(predicted, _labels(stories)[asked])
     real = _frame_features(judges, network, stories.frames, of=part)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 import streamlit as st
 
+from bench.analysis.cost import parameters_text
 from bench.analysis.report import GENERATED
 from bench.analysis.summary import effort_text
 from bench.store.lookup import look_up
@@ -198,7 +199,7 @@ def _facts(run: RunRecord) -> dict[str, object]:
         "best epoch": epoch,
         "selected by": run.select,
         "averaged over": count(run.n_units, "unit") if run.n_units else None,
-        "parameters": f"{run.parameters:,}" if run.parameters else None,
+        "parameters": parameters_text(run),
         "peak memory": memory,
         "device": run.device,
         "seconds": ", ".join(f"{name} {value:,.1f}" for name, value in run.seconds.items()) or None,

@@ -79,6 +79,7 @@ def test_a_card_names_source_licence_and_oddities() -> None:
 
 def test_a_metric_may_be_named_with_or_without_its_cut_off() -> None:
     assert invoke("metrics", "recall") == invoke("metrics", "recall@20")
+    assert invoke("metrics", "fsd").startswith("fsd[NETWORK,MODE] · minimize · ")
     assert json.loads(invoke("metrics", "ndcg@5", "--json"))["direction"] == "maximize"
 
 

@@ -144,6 +144,12 @@ def test_show_finds_a_run_by_fingerprint_or_name(store: str, name: str) -> None:
     assert "search: tpe, median pruner, 2 of 2 trials by recall@20" in text
 
 
+def test_show_tells_learned_from_frozen_parameters(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "frozen.db") as opened:
+        opened.put_run(run_record(method="galip", parameters=600, notes={"frozen_parameters": 9400}))
+    assert "600 learned, 9,400 frozen (6.0 % learned)" in invoke("show", "aaaa", "--store", str(tmp_path / "frozen.db"))
+
+
 def test_show_json_has_full_precision_and_the_whole_curve(store: str) -> None:
     shown = json.loads(invoke("show", "aaaa", "--store", store, "--json"))
     assert shown["run"]["metrics"]["recall@20"] == 0.123456789

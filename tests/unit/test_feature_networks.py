@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from bench.data.dataset import open_dataset
+from bench.data.worlds.scenes.generation import draw_stories
 from bench.encoders import features
 from bench.encoders.features import feature_network, frame_classifier
 from bench.encoders.inception import VARIABLE, Inception, load_inception
@@ -59,6 +61,19 @@ def test_a_judge_of_frames_learns_the_labels_of_training_stories(quick: Path) ->
     assert test.labels is not None
     found = judge.logits(frames).numpy() > 0
     assert (found == test.labels.reshape(found.shape)).all(axis=1).mean() > 0.9
+
+
+def test_a_judge_of_generated_stories_sees_another_draw_of_their_world(
+    quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "WORLD_STORIES", 12)
+    world = [open_dataset(f"shapes-stories@{scale}").training() for scale in (0.02, 0.03)]
+    first, second = (frame_classifier("frame-cnn-5", data) for data in world)
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other), "what it learned has nothing to do with the data set's size"
+    drawn = draw_stories("judge", 12, seed=1_000_008)
+    taken = {frame.tobytes() for frame in np.asarray(world[1].train.frames).reshape(-1, 32, 32, 3)}  # type: ignore[union-attr]
+    assert not taken & {frame.tobytes() for frame in np.asarray(drawn.frames).reshape(-1, 32, 32, 3)}
 
 
 @pytest.mark.parametrize(

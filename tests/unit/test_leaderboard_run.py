@@ -52,6 +52,15 @@ def test_a_run_is_shown_with_its_numbers_and_curves(filled, monkeypatch, downloa
     assert stored["fingerprint"] == MGCN and stored["config"] == {"lr": 1e-3, "dim": 64}
 
 
+def test_learned_and_frozen_parameters_are_told_apart(tmp_path, monkeypatch):
+    with Store.open(tmp_path / "results.db") as store:
+        store.put_run(make_run(fingerprint="f" * 32, parameters=600, notes={"frozen_parameters": 9400}))
+    app = open_page(monkeypatch, tmp_path / "results.db", "run", run="f")
+    facts = app.dataframe[1].value
+    told = dict(zip(facts["field"], facts["value"], strict=True))["parameters"]
+    assert told == "600 learned, 9,400 frozen (6.0 % learned)"
+
+
 def test_the_beginning_of_a_fingerprint_is_enough(sampled, monkeypatch):
     app = open_page(monkeypatch, sampled, "run", run=" A6a6")
     assert app.header[0].value == "resnet"

@@ -7,13 +7,14 @@ import shutil
 import pytest
 import torch
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from bench.errors import UserError
 from bench.methods.base import Context
 from bench.methods.generation.storyimager import StoryImager, frozen_names
 from bench.methods.layers.story_attention import FrameStoryAttention, adapt, adapter_parameters
 from bench.methods.layers.storyboard import Storyboard
+from bench.tasks.generation_common import judged
 from bench.testing.generation import batch_of, drawn, fit, small_world
 
 
@@ -115,6 +116,28 @@ def test_a_left_out_caption_is_the_empty_one(folder):
     words = method.parts.words(captions, torch.tensor([True, False])).tokens
     assert words.shape == (8, 12, 16)
     assert words[0].equal(words[1]) and not words[4].equal(words[0])
+
+
+@pytest.mark.parametrize("shared", ["text_encoder", "nothing"])
+def test_the_clip_whose_text_half_it_reads_with_is_no_judge(folder, tmp_path, shared):
+    text = CLIPTextModel.from_pretrained(folder / "text_encoder")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = {**sizes, "image_size": 16, "patch_size": 8}
+    clip = CLIPModel(CLIPConfig(text_config=text.config.to_dict(), vision_config=vision, projection_dim=6))
+    if shared == "text_encoder":
+        weights = dict(text.named_parameters())
+        for name, weight in clip.text_model.named_parameters():
+            source = next(value for full, value in weights.items() if full.endswith(name))
+            weight.data.copy_(source)
+    clip.save_pretrained(tmp_path / "clip")
+    CLIPTokenizer.from_pretrained(folder / "tokenizer").save_pretrained(tmp_path / "clip")
+    method = build(folder)
+    metric = f"clip_score[{tmp_path / 'clip'},visualisation]"
+    if shared == "nothing":
+        judged(method, method.data, [metric], "story")
+    else:
+        with pytest.raises(UserError, match="holds half of the network"):
+            judged(method, method.data, [metric], "story")
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])

@@ -19,8 +19,8 @@ from bench.tasks.text_to_image import between
 TASKS = ("text_to_image", "image_editing", "story")
 FAMILIES = [
     "fid", "kid", "is", "clip_score", "no_edit_clip_score", "manipulation_precision", "l2", "target_error",
-    "no_edit_target_error", "fsd", "attribute_f1", "frame_accuracy", "consistency", "given_exact", "seconds_per_image",
-    "seconds_per_story",
+    "no_edit_target_error", "fsd", "attribute_f1", "frame_accuracy", "real_attribute_f1", "real_frame_accuracy",
+    "consistency", "given_exact", "seconds_per_image", "seconds_per_story",
 ]  # fmt: skip
 
 
@@ -61,6 +61,29 @@ def test_a_story_metric_names_its_mode_and_may_name_its_judge() -> None:
     named = generation.take_apart("frame_accuracy[frame-cnn-9,continuation]", "story")
     assert (plain.network, plain.mode) == (generation.FRAME_CLASSIFIER, "continuation")
     assert (named.network, named.mode) == ("frame-cnn-9", "continuation")
+    assert plain.name == "frame_accuracy[frame-cnn-5,continuation]"
+    assert named.name == "frame_accuracy[frame-cnn-9,continuation]"
+    assert generation.parse("frame_accuracy[continuation]", "story").name == plain.name
+    assert generation.take_apart("fid[completion, world-cnn-7]", "story").name == "fid[world-cnn-7,completion]"
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("clip_score[tiny-3,completion]", None),
+        ("clip_score[tiny-3-100,completion]", None),
+        ("clip_score[/models/a clip,completion]", "/models/a clip"),
+        ("clip_score[completion,openai/clip]", "openai/clip"),
+        ("fid[world-cnn-7,completion]", None),
+        ("fid[inception,completion]", "inception"),
+        ("attribute_f1[completion]", None),
+        ("seconds_per_image", None),
+    ],
+)
+def test_a_metric_says_which_of_its_networks_is_read_from_a_disk(name: str, read: str | None) -> None:
+    metric = generation.parse(name, "story")
+    assert metric.checkpoint == read
+    assert read is None or metric.name.partition("[")[2].startswith(read)
 
 
 @pytest.mark.parametrize("against", ["tiny-3", "tiny-3-50"])
@@ -69,6 +92,17 @@ def test_a_network_never_judges_what_was_trained_against_it(against: str) -> Non
         generation.check_evaluators("galip", {against}, {"tiny-3", "world-cnn-7"})
     assert "galip" in caught.value.message and "tiny-3" in caught.value.message
     generation.check_evaluators("galip", {"tiny-1"}, {"tiny-3", "tiny-13", "world-cnn-7"})
+
+
+def test_a_copy_under_another_name_is_the_same_network() -> None:
+    with pytest.raises(UserError, match="copy@0123abcd"):
+        generation.check_evaluators("galip", {"clip@0123abcd"}, {"copy@0123abcd"})
+    generation.check_evaluators("galip", {"clip@0123abcd"}, {"clip@ffffffff"})
+
+
+def test_the_story_distance_says_what_it_is_not() -> None:
+    summary = METRICS.get("fsd").summary
+    assert all(said in summary for said in ("RECONSTRUCTED", "R(2+1)D-18", "singular"))
 
 
 def test_frechet_distance_is_that_of_torchmetrics() -> None:

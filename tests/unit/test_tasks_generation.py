@@ -248,7 +248,8 @@ def test_without_true_targets_the_error_to_them_is_refused() -> None:
 # --- stories ---------------------------------------------------------------------------------------------------------
 
 STORIES = (
-    "frame_accuracy[continuation]", "frame_accuracy[visualisation]", "attribute_f1[completion]",
+    "frame_accuracy[frame-cnn-5,continuation]", "frame_accuracy[frame-cnn-5,visualisation]",
+    "attribute_f1[frame-cnn-5,completion]", "real_attribute_f1[frame-cnn-5]", "real_frame_accuracy[frame-cnn-5]",
     "given_exact[continuation]", "given_exact[completion]", "given_exact[visualisation]",
     "fid[world-cnn-7,completion]", "fsd[world-cnn-7,visualisation]", "consistency[world-cnn-7,continuation]",
     "clip_score[tiny-3,completion]", "seconds_per_image", "seconds_per_story[visualisation]",
@@ -273,8 +274,9 @@ def test_every_mode_is_scored_on_the_frames_that_were_drawn() -> None:
     teller = toys.build(toys.Storyteller, data)
     found = story.TASK.evaluate(teller, opened(data, toys.stories(20, 2)), STORIES)
     values = found.values
-    for name in ("frame_accuracy[continuation]", "attribute_f1[completion]", "given_exact[completion]"):
+    for name in ("frame_accuracy[frame-cnn-5,continuation]", "given_exact[completion]"):
         assert values[name] == 1.0
+    assert values["attribute_f1[frame-cnn-5,completion]"] == values["real_attribute_f1[frame-cnn-5]"] == 1.0
     assert np.isnan(values["given_exact[visualisation]"]), "nothing is given there"
     assert values["clip_score[tiny-3,completion]"] > 0.99
     assert values["fid[world-cnn-7,completion]"] < 0.05
@@ -314,8 +316,9 @@ def test_a_mode_a_method_has_not_gets_no_value_and_cannot_select() -> None:
     data = toys.data(toys.stories(8), toys.stories(8, 1))
     forward = toys.build(Forward, data)
     values = story.TASK.evaluate(forward, opened(data, toys.stories(9, 2)), STORIES).values
-    assert values["frame_accuracy[continuation]"] == 1.0
-    assert np.isnan(values["attribute_f1[completion]"]) and np.isnan(values["clip_score[tiny-3,completion]"])
+    assert values["frame_accuracy[frame-cnn-5,continuation]"] == 1.0
+    assert np.isnan(values["attribute_f1[frame-cnn-5,completion]"])
+    assert np.isnan(values["clip_score[tiny-3,completion]"])
     with pytest.raises(UserError, match="cannot select"):
         story.TASK.validate(forward, data, ["given_exact[completion]"])
 
@@ -323,10 +326,25 @@ def test_a_mode_a_method_has_not_gets_no_value_and_cannot_select() -> None:
 def test_validation_draws_the_mode_of_the_first_metric_alone() -> None:
     data = toys.data(toys.stories(8), toys.stories(8, 1))
     values = story.TASK.validate(toys.build(toys.Storyteller, data), data, STORIES)
-    assert set(values) == {name for name in STORIES if "continuation" in name} | {"seconds_per_image"}
+    of_real = {"real_attribute_f1[frame-cnn-5]", "real_frame_accuracy[frame-cnn-5]"}
+    assert set(values) == {name for name in STORIES if "continuation" in name} | {"seconds_per_image"} | of_real
+
+
+def test_a_judge_that_is_not_named_is_filled_in_and_its_ceiling_is_its_score_of_true_frames() -> None:
+    class Careless(toys.Storyteller):
+        def complete(self, frames: Any, given: Any, captions: Any, generator: Any) -> Any:
+            return torch.zeros_like(frames)
+
+    data = toys.data(toys.stories(8), toys.stories(8, 1))
+    asked = ["frame_accuracy[visualisation]", "real_frame_accuracy", "real_attribute_f1"]
+    values = story.TASK.evaluate(toys.build(Careless, data), opened(data, toys.stories(20, 2)), asked).values
+    assert values.pop("frame_accuracy[frame-cnn-5,visualisation]") == 0.0
+    assert values == {"real_frame_accuracy[frame-cnn-5]": 1.0, "real_attribute_f1[frame-cnn-5]": 1.0}
 
 
 def test_frame_labels_are_asked_for_before_anything_is_drawn() -> None:
     data = toys.data(toys.stories(8, labelled=False), toys.stories(8, 1, labelled=False))
     with pytest.raises(UserError, match="no labels of frames"):
-        story.TASK.validate(toys.build(toys.Storyteller, data), data, ["seconds_per_image", "attribute_f1[completion]"])
+        story.TASK.validate(
+            toys.build(toys.Storyteller, data), data, ["seconds_per_image", "attribute_f1[frame-cnn-5,completion]"]
+        )

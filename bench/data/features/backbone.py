@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch.nn import functional
 
 from bench.errors import UserError
@@ -28,21 +30,34 @@ class Backbone:
         device: Where it runs.
 
     Raises:
-        UserError: There is no such checkpoint, or it holds no vision network.
+        UserError: There is no such checkpoint, it holds no vision network, or weights of it are missing, damaged or
+            pickled.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
         from transformers import AutoImageProcessor, AutoModel
 
+        loader: Any = AutoModel
         try:
-            model: Any = AutoModel.from_pretrained(name)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}",
-                hint="Name a folder with config.json and weights, or an id of the hub when this machine is online.",
-            ) from error
+            model, info = loader.from_pretrained(name, use_safetensors=True, output_loading_info=True)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise _not_loaded(name, error) from error
         # Two-tower models (CLIP, SigLIP) keep the vision network in a part of their own.
-        self.model = getattr(model, "vision_model", model).to(device).eval()
+        self.model: Any = getattr(model, "vision_model", model).to(device).eval()
+        tower = "vision_model." if self.model is not model else ""
+        missing = sorted(key.removeprefix(tower) for key in info["missing_keys"] if key.startswith(tower))
+        lacking = [key for key in missing if "pooler" not in key.split(".")]
+        if lacking:
+            raise UserError(
+                f"the backbone {name!r} lacks {len(lacking)} weights of {type(self.model).__name__}, e.g. "
+                f"{lacking[0]!r}; they would be random.",
+                hint="Take a checkpoint that holds the whole network.",
+            )
+        # `transformers` makes up a pooler that a checkpoint lacks: a classifier's reads the first token itself.
+        self.pooler = not missing
+        self.first_token = any(
+            key.endswith(("cls_token", "class_embedding")) for key, _ in self.model.named_parameters()
+        )
         try:
             processor: Any = AutoImageProcessor.from_pretrained(name)
         except (OSError, ValueError):
@@ -60,7 +75,8 @@ class Backbone:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Returns (n, dim) float32 features of (n, H, W, 3) uint8 images.
 
-        The pooled output where the network has one, else the mean over tokens or places of its last layer.
+        The pooled output where the network has one and the checkpoint brought its weights; else, of the last layer, the
+        class token where the network has one, and the mean over tokens or places where not.
 
         Raises:
             UserError: The network does not take images.
@@ -72,12 +88,30 @@ class Backbone:
             out: Any = self.model(pixel_values=(pixels.clamp(0, 1) - self.mean) / self.std)
         except TypeError as error:
             raise UserError(f"the backbone {type(self.model).__name__} does not take images: {error}.") from error
-        pooled = getattr(out, "pooler_output", None)
+        pooled = getattr(out, "pooler_output", None) if self.pooler else None
         if pooled is None:
             last = out.last_hidden_state
-            pooled = last.mean(dim=(2, 3)) if last.ndim == 4 else last.mean(dim=1)
+            if last.ndim == 4:
+                pooled = last.mean(dim=(2, 3))
+            else:
+                pooled = last[:, 0] if self.first_token else last.mean(dim=1)
         features: np.ndarray = pooled.flatten(1).float().cpu().numpy()
         return features
+
+
+def _not_loaded(name: str, error: Exception) -> UserError:
+    folder = Path(name)
+    pickles = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
+    if pickles and not any(folder.glob("*.safetensors")):
+        return UserError(
+            f"the backbone {name!r} holds its weights as a pickle ({pickles[0]}), and loading one runs whatever is in "
+            "it.",
+            hint="Get the checkpoint with its model.safetensors; no other format is read.",
+        )
+    return UserError(
+        f"cannot load the backbone {name!r}: {(str(error).splitlines() or [repr(error)])[0]}",
+        hint="Name a folder with config.json and model.safetensors, or an id of the hub when this machine is online.",
+    )
 
 
 def extract(backbone: Backbone, frames: Frames, *, batch: int = 64) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

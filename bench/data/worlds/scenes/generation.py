@@ -59,25 +59,40 @@ def read_stories(request: Request) -> Content:
     """Draws stories of four frames, with who and which colours are in each frame as labels."""
 
     def load(part: str, n: int, progress: Callable[[int, int], None]) -> Stories:
-        drawn = captioned_stories(f"stories {part}", n, side=SIDE, seed=SEED, progress=progress)
-        texts = [sentence for story in drawn.captions for sentence in story]
-        tokens, lengths = as_tokens(texts, STORY_VOCABULARY, length=max(len(text.split()) for text in texts))
-        who = drawn.labels.characters
-        # A colour is in a frame when one of the characters there has it.
-        coloured = drawn.labels.colours[:, None, :, None] == np.arange(len(COLOUR_NAMES))
-        colours = (who[..., None] & coloured).any(axis=2)
-        ground = drawn.labels.ground[:, None, None] == np.arange(len(GROUND_NAMES))
-        grounds = np.broadcast_to(ground, (n, FRAMES, len(GROUND_NAMES)))
-        return Stories(
-            frames=drawn.pixels,
-            tokens=tokens.reshape(n, FRAMES, -1),
-            lengths=lengths.reshape(n, FRAMES),
-            texts=np.array(texts).reshape(n, FRAMES),
-            labels=np.concatenate([who, colours, grounds], axis=2),
-            ids=_ids(part, n),
-        )
+        return draw_stories(part, n, progress=progress)
 
     return _content(request, "stories", STORY_VOCABULARY, load, attributes=STORY_ATTRIBUTES)
+
+
+def draw_stories(part: str, n: int, *, seed: int = SEED, progress: Callable[[int, int], None] | None = None) -> Stories:
+    """Draws labelled stories.
+
+    Args:
+        part: Name of the split; parts are drawn apart from each other.
+        n: How many.
+        seed: Seed of the world; the data set's by default.
+        progress: Called with (images done, images) while they are drawn.
+
+    Raises:
+        DataError: The cache cannot be written.
+    """
+    drawn = captioned_stories(f"stories {part}", n, side=SIDE, seed=seed, progress=progress)
+    texts = [sentence for story in drawn.captions for sentence in story]
+    tokens, lengths = as_tokens(texts, STORY_VOCABULARY, length=max(len(text.split()) for text in texts))
+    who = drawn.labels.characters
+    # A colour is in a frame when one of the characters there has it.
+    coloured = drawn.labels.colours[:, None, :, None] == np.arange(len(COLOUR_NAMES))
+    colours = (who[..., None] & coloured).any(axis=2)
+    ground = drawn.labels.ground[:, None, None] == np.arange(len(GROUND_NAMES))
+    grounds = np.broadcast_to(ground, (n, FRAMES, len(GROUND_NAMES)))
+    return Stories(
+        frames=drawn.pixels,
+        tokens=tokens.reshape(n, FRAMES, -1),
+        lengths=lengths.reshape(n, FRAMES),
+        texts=np.array(texts).reshape(n, FRAMES),
+        labels=np.concatenate([who, colours, grounds], axis=2),
+        ids=_ids(part, n),
+    )
 
 
 def _content(
