@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import bench
 from bench.analysis.published import PUBLISHED, published
 from bench.analysis.summary import metric_direction
 from bench.data.protocols import PROTOCOLS
 from bench.data.registry import DATASETS
 from bench.methods.registry import METHODS
+from bench.store.repository import Store
+
+REFERENCE = Path(bench.__file__).parent.parent / "results.db"
 
 
 def test_every_number_is_of_a_table_that_can_exist():
@@ -47,3 +53,19 @@ def test_numbers_chosen_by_the_test_score_say_so():
 
 def test_another_protocol_has_no_numbers():
     assert published("recommendation", "baby", "mmrec-tv-v1") == {}
+
+
+@pytest.mark.parametrize(("method", "value"), [("bpr", 0.0575), ("lightgcn", 0.0754)])
+def test_the_reference_results_of_the_plainest_methods_land_on_the_printed_numbers(method, value):
+    if not REFERENCE.is_file():
+        pytest.skip("no results.db beside the package")
+    with Store.open(REFERENCE, read_only=True) as store:
+        runs = store.runs(
+            task="recommendation", dataset="baby", protocol="mmrec-v1", method=method, budget="reference", status="done"
+        )
+    if not runs:
+        pytest.skip(f"results.db has no reference run of {method} on baby")
+    assert published("recommendation", "baby", "mmrec-v1")[method, "recall@20"].value == value
+    for digest in {run.method_digest for run in runs}:
+        found = [run.metrics["recall@20"] for run in runs if run.method_digest == digest]
+        assert sum(found) / len(found) == pytest.approx(value, abs=0.003)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.methods.base import PairBatch
 from bench.methods.layers.content import ContentRecommender
 from bench.methods.recommendation.befa import BeFA
 from bench.methods.registry import METHODS
@@ -81,25 +82,28 @@ def test_a_wrapped_method_trains_its_adapters_and_is_another_method(name: str) -
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_the_adapter_decides_something(name: str) -> None:
-    """With other weights in the adapters alone, the loss or the scores are others."""
+    """With other weights in the adapters alone, the loss or the scores are others; with the same weights they are not.
+
+    Graphs are sampled or learned anew from the same random state, so that nothing but the adapters can differ.
+    """
     method = made(name, wrapped=True)
     data = small_world()
     fit(method, data, epochs=1, seed=2)
-
-    def outcome() -> tuple[torch.Tensor, float]:
-        torch.manual_seed(0)
-        return scores(method), float(method.loss(batch).total.detach())
-
+    trained = {key: value.clone() for key, value in method.state_dict().items()}
     if method.innermost.batches_of == "histories":
         batch = method.innermost.batch_of(torch.arange(9))
     else:
-        from bench.methods.base import PairBatch
-
         items = torch.arange(data.n_items)
         batch = PairBatch(items % data.n_users, items, items.flip(0))
-    first = outcome()
-    for value in method.adapters.parameters():
-        torch.nn.init.normal_(value, std=2.0)
-    method.innermost.begin_epoch(1, torch.Generator())
-    second = outcome()
-    assert not torch.equal(first[0], second[0]) or first[1] != second[1]
+
+    def outcome(*, other_adapters: bool) -> tuple[torch.Tensor, float]:
+        method.load_state_dict(trained)
+        for value in method.adapters.parameters() if other_adapters else ():
+            torch.nn.init.normal_(value, std=2.0)
+        torch.manual_seed(0)
+        method.begin_epoch(1, torch.Generator().manual_seed(0))
+        return scores(method), float(method.loss(batch).total.detach())
+
+    first, again, changed = (outcome(other_adapters=other) for other in (False, False, True))
+    assert torch.equal(first[0], again[0]) and first[1] == again[1]
+    assert not torch.equal(first[0], changed[0]) or first[1] != changed[1]

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from scipy import sparse
 
-from bench.methods.base import Needs, Recommender
-from bench.methods.layers.histories import Histories
+from bench.methods.base import Needs
+from bench.methods.layers.neighbour_lists import BLOCK, NeighbourRecommender
 from bench.spec.config import MethodConfig
 from bench.spec.space import Choices
 
@@ -19,11 +18,8 @@ if TYPE_CHECKING:
 
     from bench.methods.base import Context
 
-_BLOCK = 1024
-"""Items whose similarities to all others are held at once."""
 
-
-class ContentKNN(Recommender):
+class ContentKNN(NeighbourRecommender):
     """Nearest neighbours by content alone: ItemKNN (Sarwar et al., WWW 2001) with content in place of co-consumption.
 
     s(i, j) is the mean over modalities of the cosine of the vectors of i and j, their mean over trained items taken off
@@ -44,22 +40,9 @@ class ContentKNN(Recommender):
         centre: Annotated[bool, Choices(True, False)] = True
         """Whether cosines are taken about the mean vector, so that what all items share counts for nothing."""
 
-    neighbours: Tensor
-    similarities: Tensor
-    history_indptr: Tensor
-    history_items: Tensor
-
     def __init__(self, config: Config, context: Context) -> None:
-        super().__init__(config, context)
+        super().__init__(config, context, config.k)
         self.config = config
-        width = min(config.k, self.n_items)
-        # Rows are padded with similarity 0, so that the state's shape follows from the configuration alone.
-        self.register_buffer("neighbours", torch.zeros(self.n_items, width, dtype=torch.int32))
-        self.register_buffer("similarities", torch.zeros(self.n_items, width, dtype=context.dtype))
-        history = Histories.of(context.data)
-        self.register_buffer("history_indptr", history.indptr, persistent=False)
-        self.register_buffer("history_items", history.items, persistent=False)
-        self._matrix: sparse.csr_matrix | None = None
 
     def fit(self) -> None:
         """Computes every item's neighbours among the trained items, a block of items at a time."""
@@ -74,8 +57,8 @@ class ContentKNN(Recommender):
             vectors.append(torch.where(norms > 1e-5 * norms.max(), raw / norms.clamp(min=1e-12), 0.0))
         joined = torch.cat(vectors, dim=1) / np.sqrt(len(vectors))
         width = min(self.neighbours.shape[1], trained.numel())
-        for start in range(0, self.n_items, _BLOCK):
-            rows = torch.arange(start, min(start + _BLOCK, self.n_items), device=trained.device)
+        for start in range(0, self.n_items, BLOCK):
+            rows = torch.arange(start, min(start + BLOCK, self.n_items), device=trained.device)
             cosines = joined[rows] @ joined[trained].T
             cosines[rows[:, None] == trained[None, :]] = 0.0
             values, places = cosines.topk(width, dim=1)
@@ -83,21 +66,9 @@ class ContentKNN(Recommender):
             self.similarities[rows, :width] = values.clamp(min=0.0)
         self._matrix = None
 
-    def begin_scoring(self) -> None:
-        """Puts the neighbours into a sparse matrix: entry (j, i) is the similarity of i to its neighbour j."""
-        kept = self.similarities > 0
-        items, neighbours = kept.nonzero()[:, 0].cpu().numpy(), self.neighbours[kept].cpu().numpy()
-        values, shape = self.similarities[kept].double().cpu().numpy(), (self.n_items, self.n_items)
-        self._matrix = sparse.csr_matrix((values, (neighbours, items)), shape=shape)
-
-    def score(self, users: Tensor) -> Tensor:
-        """Returns (n, items) sums of the similarities between each item and its neighbours in the user's history."""
-        if self._matrix is None:
-            self.begin_scoring()
-        assert self._matrix is not None  # noqa: S101 - set by begin_scoring
-        chosen = Histories(self.history_indptr, self.history_items).select(users)
-        scores = (chosen.matrix(self.n_items) @ self._matrix).toarray()
-        return torch.from_numpy(scores).to(users.device, self.similarities.dtype)
+    def entries(self, items: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the pairs turned round: an item is recommended by those of its neighbours that were taken."""
+        return neighbours, items
 
 
 METHOD = ContentKNN

@@ -60,7 +60,8 @@ class AMR(VisualRecommender):
         adversary: Annotated[float, Choices(0.1, 1.0, 10.0)] = 1.0
         """λ, weight of the loss under perturbation."""
         plain_epochs: Annotated[int, Choices(0, 5, 20)] = 0
-        """Epochs trained without the adversary before it enters."""
+        """Epochs trained without the adversary before it enters. The authors start from a trained VBPR; the default
+        departs from that: the adversary is there from the first step."""
         user_reg: Annotated[float, Choices(1e-3, 1e-2, 1e-1)] = 1e-1
         """Weight of Σ‖p_u‖² over the batch's rows."""
         item_reg: Annotated[float, Choices(1e-4, 1e-3, 1e-2)] = 1e-3

@@ -39,7 +39,8 @@ class DiffMM(HistoryRecommender, ContentRecommender):
     Each epoch: the denoisers take one pass over all users (their own Adam each), every user's rows are denoised and the
     top items become the edges of the modality's graph, then the recommender is trained on those graphs. Formulas
     follow the authors' code (HKUDS/DiffMM at fae20e6). The code picks its epoch on test; here it is the validation's.
-    The graphs are saved with the weights, so that a saved epoch is scored on its own graphs.
+    It draws negatives from all items, those without a training row too; here, as for every pairwise method, from those
+    with one. The graphs are saved with the weights, so that a saved epoch is scored on its own graphs.
     """
 
     needs: ClassVar[Needs] = Needs(at_least=2)

@@ -68,6 +68,10 @@ class LD4MRec(HistoryRecommender, ContentRecommender):
     blocks that start as the identity; and t_in, which an earlier re-implementation never trains, stands for the clean
     row in 1 of T + 1 draws.
 
+    As noise vanishes (s → 0), a trained model ranks in one pass as by its reverse step where T = 1. Where T > 1 it does
+    so roughly: a reverse step weighs x̂_0 against x_t by the ratio of two noise levels, which s leaves as it is, and the
+    C-Net reads its own x̂_0 again.
+
     Under an adapter an item's ID embedding is its row in the output layer.
     """
 
@@ -83,7 +87,7 @@ class LD4MRec(HistoryRecommender, ContentRecommender):
         """Users in a batch."""
         hidden: Annotated[int, Choices(256, 1000)] = 256
         """Width of C-Net."""
-        blocks: int = Field(default=1, ge=0)
+        blocks: Annotated[int, Choices(1, 2, 3), Field(ge=0)] = 1
         """BD blocks, and as many BI blocks."""
         dropout: Annotated[float, Choices(0.1, 0.5)] = 0.5
         """Of the input row and inside the blocks."""

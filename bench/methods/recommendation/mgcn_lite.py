@@ -24,6 +24,8 @@ class MGCNLite(MGCN):
     class Config(MGCN.Config):
         """Settings of `mgcn_lite`."""
 
+        lr: Annotated[float, Choices(1e-4, 5e-4, 1e-3, 5e-3)] = 1e-3
+        """Adam's step size; BeFA's grid."""
         reg: Annotated[float, Choices(1e-5, 1e-3, 1e-1)] = 1e-3
         """λ_E, weight of ½ Σ‖·‖² / B on the final representations of the batch."""
         contrast: float = 0.0
