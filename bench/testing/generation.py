@@ -29,6 +29,7 @@ from bench.methods.generator import (
 )
 from bench.methods.registry import METHODS
 from bench.testing.classification import Forbidden
+from bench.testing.descent import DescentContract
 from bench.training.build import build_method
 from bench.training.optimise import Optimisers
 from bench.training.seeds import component_seed
@@ -223,7 +224,7 @@ def drawn(method: GenerationMethod, part: Any, rows: slice = slice(0, 4), *, see
         return method.generate(batch.captions, stream)
 
 
-class GenerationContract:
+class GenerationContract(DescentContract):
     """What every maker of images must do. Subclass one of the three below and set `method`."""
 
     method: ClassVar[str]
@@ -232,6 +233,11 @@ class GenerationContract:
     def entry(self) -> dict[str, Any]:
         """Returns the method entry under test."""
         return {"method": self.method}
+
+    def in_training(self, dtype: torch.dtype) -> tuple[GenerationMethod, ImageTextBatch | StoryBatch]:
+        """Returns an untrained method in train mode, and four rows."""
+        method = build(self.entry(), small_world(self.task), dtype=dtype)
+        return method.train(), batch_of(method.data.train, slice(0, 4))
 
     def trained(self, *, epochs: int = 2, seed: int = 0) -> tuple[GenerationMethod, Steps]:
         """Returns the method after a short training, and what it came to."""
@@ -310,11 +316,10 @@ class GenerationContract:
 
     def test_float64_works_throughout(self) -> None:
         """Losses and images have the method's floating type."""
-        method = build(self.entry(), small_world(self.task), dtype=torch.float64)
+        method, batch = self.in_training(torch.float64)
         if method.closed_form:
             return
-        method.train()
-        for _, loss in method.steps(batch_of(method.data.train, slice(0, 4))):
+        for _, loss in method.steps(batch):
             assert loss.total.dtype == torch.float64 and bool(torch.isfinite(loss.total))
             method.zero_grad()
             loss.total.backward()

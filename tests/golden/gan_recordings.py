@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
-from recordings import GRADIENT, recording, same, tensor
+import torch
+from lightning_fabric import Fabric
+from recordings import DOUBLE, GRADIENT, recording, same, tensor
+
+from bench.methods.base import Context
+from bench.methods.generator import ImageTextBatch, Prompts
+from bench.training.optimise import Optimisers
 
 AFTER = {"rtol": 1e-7, "atol": 1e-9}
 
@@ -88,3 +95,60 @@ def check_after(module, record, known):
     for theirs in recorded:
         same(ours[known[theirs]], record[f"after/{theirs}"], **AFTER)
     return len(recorded)
+
+
+class RecordedEncoder(torch.nn.Module):
+    """In place of a frozen encoder: every caption has its recorded sentence vector."""
+
+    identity = "recorded"
+
+    def __init__(self, sentences, tower=None):
+        super().__init__()
+        self.sentences, self.tower, self.width = sentences, tower, sentences.shape[1]
+
+    def texts(self, prompts):
+        return self.sentences
+
+
+def shipped(module, encoder, record, monkeypatch, *, side, **config):
+    """Builds the registered method of a module around an encoder; its noise is the recorded one."""
+    monkeypatch.setattr(module, "encoder_of", lambda *_: encoder)
+    monkeypatch.setattr(module, "gaussian", lambda rows, width, like: record["in/noise"])
+    settings = module.METHOD.Config(lr=1e-4, lr_discriminator=4e-4, **config)
+    method = module.METHOD(settings, Context(SimpleNamespace(side=side), dtype=DOUBLE))
+    return method.train()
+
+
+def batch_of(record):
+    """Returns the recorded images as a training batch; what its captions say is up to the encoder."""
+    rows = len(record["in/real"])
+    return ImageTextBatch(record["in/real"], Prompts(torch.ones(rows, 1), torch.ones(rows), ("",) * rows))
+
+
+def check_losses_and_gradients(method, record, makes, judges):
+    """Compares both losses of `steps` with the recording, and their gradients; no weight is changed between them."""
+    steps = method.steps(batch_of(record))
+    name, loss = next(steps)
+    assert name == "discriminator"
+    same(loss.total, record["loss/D"])
+    for theirs, ours in (("real", "real"), ("fake", "fake"), ("mis", "mismatch"), ("ma_gp", "penalty")):
+        same(loss.parts[ours], record[f"loss/{theirs}"])
+    loss.total.backward()
+    check_gradients(method.discriminator, record, judges, "grad_D")
+    assert all(parameter.grad is None for parameter in method.generator.parameters())
+    name, loss = next(steps)
+    assert name == "generator"
+    same(loss.total, record["loss/G"])
+    loss.total.backward()
+    check_gradients(method.generator, record, makes, "grad_G")
+    assert next(steps, None) is None
+    return loss.parts
+
+
+def check_iteration(method, record, makes, judges):
+    """Compares the weights after one batch, by the optimisers of the training loop, with the recorded ones."""
+    players = Optimisers(method, method.config, 1, Fabric(accelerator="cpu", devices=1))
+    for name, loss in method.steps(batch_of(record)):
+        players.step(name, loss.total)
+    assert check_after(method.discriminator, record, judges) == len(judges)
+    assert check_after(method.generator, record, makes) == sum(name.startswith("after/netG") for name in record)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from gan_recordings import (
     AFFINE,
     CRITIC,
     FUSION,
-    check_after,
+    RecordedEncoder,
     check_block,
     check_gradients,
+    check_iteration,
+    check_losses_and_gradients,
     load,
-    names,
     read,
+    shipped,
     translated,
 )
 from recordings import GRADIENT, same
-from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from bench.methods.generation import galip
 from bench.methods.layers.adversarial import (
-    BETAS,
-    discriminator_loss,
     gradient_norms,
     hinge_fake,
     hinge_real,
@@ -35,7 +36,6 @@ from bench.methods.layers.galip_blocks import (
     BridgeBlock,
     ExtractionBlock,
     MateDiscriminator,
-    MateGenerator,
     Sizes,
     prompted_layers,
     tapped_layers,
@@ -98,33 +98,15 @@ def tower_of(record):
     return ImageTower(vision, model.visual_projection)
 
 
-def networks():
+@pytest.fixture
+def recorded(monkeypatch):
+    """The recording, the method with its weights around the recorded tower, and our names of them by theirs."""
     record = read("galip_full")
-    tower = tower_of(record)
-    generator, discriminator = MateGenerator(SIZES, 12, tower, 28).double(), MateDiscriminator(SIZES, 12, 16).double()
-    makes = load(generator, record, GENERATOR, "netG.")
-    judges = load(discriminator, record, DISCRIMINATOR, ("netD.", "netC."))
-    return record, tower, generator, discriminator, makes, judges
-
-
-def looks(tower, images):
-    return tower.looks(tower.pixels(images, "galip_legacy"), tapped_layers(tower.layers))
-
-
-def judged(discriminator, real_maps, fake_maps, sentences):
-    maps, sentence = leaf(real_maps), leaf(sentences)
-    real = discriminator.features(maps)
-    logits = discriminator(real, sentence)
-    mismatch = discriminator(real, mismatched(sentence).detach())
-    fooled = discriminator(discriminator.features(fake_maps.detach()), sentence)
-    loss = discriminator_loss(logits, fooled, mismatch, matching_penalty(logits, (maps, sentence)))
-    return loss, {"D_real": real, "logit_real": logits, "logit_mis": mismatch, "logit_fake": fooled}
-
-
-def against(discriminator, fake, sentences):
-    similarity = functional.cosine_similarity(fake.embeddings, sentences).mean()
-    logits = discriminator(discriminator.features(fake.maps), sentences)
-    return -logits.mean() - 4.0 * similarity, similarity, logits
+    encoder = RecordedEncoder(record["in/sent"], tower_of(record))
+    method = shipped(galip, encoder, record, monkeypatch, side=28, clip_preproc="galip_legacy", **SIZES._asdict())
+    makes = load(method.generator, record, GENERATOR, "netG.")
+    judges = load(method.discriminator, record, DISCRIMINATOR, ("netD.", "netC."))
+    return record, method, makes, judges
 
 
 def test_prompts_and_taps_are_the_published_ones():
@@ -187,11 +169,12 @@ def test_mate_d_and_its_penalty():
     check_gradients(discriminator, record, known)
 
 
-def test_networks_losses_and_gradients():
-    record, tower, generator, discriminator, makes, judges = networks()
+def test_networks_around_the_tower(recorded):
+    record, method, makes, _ = recorded
     noise, sentences = record["in/noise"], record["in/sent"]
+    tower, generator, discriminator = method.encoder.tower, method.generator, method.discriminator
     same(tower.pixels(record["in/real"], "galip_legacy"), record["out/clip_input"])
-    real = looks(tower, record["in/real"])
+    real = method.look(record["in/real"])
     same(real.maps, record["out/C_real"])
     same(real.embeddings, record["out/f_real"])
     bridge, prompts = generator.predict(noise, torch.cat([noise, sentences], dim=1))
@@ -201,38 +184,26 @@ def test_networks_losses_and_gradients():
     same(concepts, record["out/G_V"])
     fake = generator(noise, sentences, tower)
     same(fake, record["out/fake"])
-    seen = looks(tower, fake)
+    seen = method.look(fake)
     same(seen.maps, record["out/C_fake"])
     same(seen.embeddings, record["out/f_fake"])
-    loss, outputs = judged(discriminator, real.maps, seen.maps, sentences)
-    for name, value in outputs.items():
-        same(value, record[f"out/{name}"])
-    for name, part in (("real", "real"), ("fake", "fake"), ("mis", "mismatch"), ("ma_gp", "penalty")):
-        same(loss.parts[part], record[f"loss/{name}"])
-    same(loss.total, record["loss/D"])
-    loss.total.backward()
-    check_gradients(discriminator, record, judges, "grad_D")
-    total, similarity, logits = against(discriminator, seen, sentences)
+    features = discriminator.features(real.maps)
+    same(features, record["out/D_real"])
+    same(discriminator(features, sentences), record["out/logit_real"])
+    same(discriminator(features, mismatched(sentences)), record["out/logit_mis"])
+    logits = discriminator(discriminator.features(seen.maps), sentences)
+    same(logits, record["out/logit_fake"])
     same(logits, record["out/logit_fake_G"])
-    same(similarity, record["loss/sim"])
-    same(total, record["loss/G"])
-    total.backward()
-    check_gradients(generator, record, makes, "grad_G")
-    assert len(names(record, GENERATOR, "netG.")) == sum(1 for _ in generator.parameters())
+    assert len(makes) == sum(1 for _ in generator.parameters())
 
 
-def test_one_training_iteration():
-    record, tower, generator, discriminator, makes, judges = networks()
-    players = [
-        torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS)
-        for network, lr in ((generator, 1e-4), (discriminator, 4e-4))
-    ]
-    sentences = record["in/sent"]
-    seen = looks(tower, generator(record["in/noise"], sentences, tower))
-    loss, _ = judged(discriminator, looks(tower, record["in/real"]).maps, seen.maps, sentences)
-    loss.total.backward()
-    players[1].step()
-    against(discriminator, seen, sentences)[0].backward()
-    players[0].step()
-    assert check_after(discriminator, record, judges) == len(judges)
-    assert check_after(generator, record, makes) == sum(name.startswith("after/netG") for name in record)
+def test_the_training_steps_have_the_recorded_losses_and_gradients(recorded):
+    record, method, makes, judges = recorded
+    parts = check_losses_and_gradients(method, record, makes, judges)
+    same(parts["similarity"], record["loss/sim"])
+    same(parts["adversarial"], -record["out/logit_fake_G"].mean())
+
+
+def test_one_training_iteration(recorded):
+    record, method, makes, judges = recorded
+    check_iteration(method, record, makes, judges)
