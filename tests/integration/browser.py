@@ -24,7 +24,9 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync"
 ).split()
 START_S = 60
-IDLE = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+# The script can have ended before the browser has fetched what draws its elements: until then a skeleton stands there.
+IDLE = """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
+    && !document.querySelector('[data-testid=stSkeleton]')"""
 
 
 def chromium() -> str:

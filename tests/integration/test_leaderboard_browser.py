@@ -92,9 +92,13 @@ def test_the_downloaded_table_equals_the_store(page, address, store, tmp_path):
 @pytest.mark.parametrize(("label", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("CSV", b"low,high,units")])
 def test_charts_download(page, address, tmp_path, label, start):
     open_at(page, f"{address}/compare?a=bpr&b=mgcn")
+    buttons = page.get_by_role("button", name=label, exact=True)
+    # One per chart. Until all three are there, the first that is drawn need not be the first of the page.
+    buttons.nth(2).wait_for()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name=label, exact=True).first.click()
+        buttons.first.click()
     waiting.value.save_as(tmp_path / "chart")
+    assert waiting.value.suggested_filename.startswith("differences_")
     assert (tmp_path / "chart").read_bytes().startswith(start)
 
 
