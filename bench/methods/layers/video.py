@@ -1,7 +1,8 @@
 """Parts that video question answering methods share: word and clip encoders, bilinear fusion, read-out, answer head.
 
-They are DualVGR's (arXiv 2107.04768), most of which are HCRN's; using them in every method leaves only the
-reasoning core to compare. Every part starts from `xavier_uniform_` weights and zero biases.
+They are DualVGR's (arXiv 2107.04768), most of which are HCRN's. Not every method uses all of them: HCRN takes the
+question encoder and the head, ST-VQA the head, HGA the fusion alone; the rest of each is its own paper's, so between
+those methods more than the reasoning core differs. Every part starts from `xavier_uniform_` weights and zero biases.
 """
 
 from __future__ import annotations
