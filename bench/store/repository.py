@@ -103,6 +103,16 @@ class Store:
         with self._database.begin() as connection:
             yield connection
 
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Opens a transaction that writes, for other modules of this package; an error in the block undoes all of it.
+
+        Raises:
+            StoreError: The store is read-only, closed, locked or damaged.
+        """
+        with self._database.begin(write=True) as connection:
+            yield connection
+
     # Writing. A record that is there already takes no write at all: running a finished spec leaves the file as it was.
 
     def put_environment(self, record: EnvironmentRecord) -> None:
