@@ -82,7 +82,7 @@ def sheet(table: Table, *, digits: int = 4, significance: Significance | None = 
     rankings = {name: table.ranking(name) for name in table.metrics}
     rows = []
     for row in table.rows:
-        cells = [Cell(method_text(row))]
+        cells = [Cell(row.label)]
         for name in table.metrics:
             score = row.scores.get(name)
             place = _place(score.mean, rankings[name]) if score is not None and row.complete else 0
@@ -134,11 +134,6 @@ def render(tables: Sequence[Table], form: str, *, digits: int = 4, significance:
             hint=f"Known: {', '.join(get_args(Format))}.",
         )
     return writers[form]()
-
-
-def method_text(row: Row) -> str:
-    """Returns a row's label, with what sets it apart from others of the same method."""
-    return f"{row.method} ({row.detail})" if row.detail else row.method
 
 
 def seeds_text(row: Row) -> str:

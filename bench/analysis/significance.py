@@ -99,7 +99,7 @@ def significance(
     Args:
         store: Where the unit scores are.
         tables: Result tables.
-        reference: Label of a method.
+        reference: Label of a method, or of one of its rows.
         alpha: Level of the corrected p-values.
         resamples: Sign vectors per test, at least; more where so many comparisons would else leave no corrected p-value
             below the level.
@@ -107,7 +107,8 @@ def significance(
     Raises:
         UnknownNameError: No table has a finished row of the reference.
     """
-    names = {row.method for table in tables for row in table.rows if row.status == "done"}
+    done = [row for table in tables for row in table.rows if row.status == "done"]
+    names = {name for row in done for name in (row.method, row.label)}
     if reference not in names:
         raise UnknownNameError(
             f"no table has a finished row of the reference {reference!r}.{did_you_mean(reference, names)}",
@@ -118,7 +119,7 @@ def significance(
     tests: list[tuple[TableKey, str, str, float, float, bool | None]] = []
     left_out: dict[TableKey, tuple[str, ...]] = {}
     for table in tables:
-        if not any(row.method == reference and row.status == "done" for row in table.rows):
+        if not any(reference in (row.method, row.label) and row.status == "done" for row in table.rows):
             left_out[table.key] = (f"Nothing is compared here: {reference} has no finished row.",)
             continue
         base = table.row(reference)
@@ -129,7 +130,7 @@ def significance(
             try:
                 tests += _tests(store, table, base, row, resamples)
             except UserError as error:
-                reasons.setdefault(error.message.rstrip("."), []).append(row.method)
+                reasons.setdefault(error.message.rstrip("."), []).append(row.label)
         left_out[table.key] = tuple(
             f"Not compared with {reference}: {', '.join(methods)} ({reason})." for reason, methods in reasons.items()
         )

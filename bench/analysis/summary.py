@@ -89,6 +89,11 @@ class Row:
     parameters: float | None = None
 
     @property
+    def label(self) -> str:
+        """The method, with what sets the row apart from others of the same method: `dualvgr (units=4)`."""
+        return f"{self.method} ({self.detail})" if self.detail else self.method
+
+    @property
     def complete(self) -> bool:
         """Whether no planned seed is missing."""
         return set(self.planned) <= set(self.seeds)
@@ -137,16 +142,19 @@ class Table:
         effort = f": {self.key.effort}" if self.key.effort else ""
         return f"{self.key.task} · {data}{version} · budget {self.key.budget}{effort}"
 
-    def row(self, method: str) -> Row:
-        """Returns the finished row of a method: of several the one with current source, else the newest.
+    def row(self, name: str) -> Row:
+        """Returns a finished row.
+
+        Args:
+            name: A row's label; or a method, of whose rows it is the newest with current source, else the newest.
 
         Raises:
             UserError: The table has no finished row of it.
         """
-        rows = [row for row in self.rows if row.method == method and row.status == "done"]
+        rows = [row for row in self.rows if name in (row.label, row.method) and row.status == "done"]
         if not rows:
-            known = ", ".join(dict.fromkeys(row.method for row in self.rows if row.status == "done"))
-            raise UserError(f"{self.title} has no finished row of {method!r}; it has {known or 'none'}.")
+            known = ", ".join(dict.fromkeys(row.label for row in self.rows if row.status == "done"))
+            raise UserError(f"{self.title} has no finished row of {name!r}; it has {known or 'none'}.")
         return max(rows, key=lambda row: (not row.older, row.created))
 
     def ranking(self, metric: str) -> list[float]:

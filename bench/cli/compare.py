@@ -42,7 +42,7 @@ def _filter(name: str, about: str) -> typer.models.OptionInfo:
 
 
 def command(
-    methods: Annotated[list[str], typer.Argument(metavar="A B...", help="Methods, by their names in the tables.")],
+    methods: Annotated[list[str], typer.Argument(metavar="A B...", help="Rows, by their names in the tables.")],
     *,
     dataset: Annotated[list[str] | None, _filter("dataset", "On these datasets; by default on all.")] = None,
     metric: Annotated[
@@ -86,6 +86,7 @@ def _chosen(
     """Returns the runs that fit, or says which of the names is unknown here."""
     if not runs:
         raise UserError(f"'{address}' holds no run yet.", hint="`bench run SPEC` makes some.")
+    methods = [method_of(name, runs) for name in methods]
     for name, wanted in {"method": methods, **filters}.items():
         known = {getattr(run, name) for run in runs}
         for value in wanted or ():
@@ -105,6 +106,12 @@ def _chosen(
     return found
 
 
+def method_of(name: str, runs: Sequence[RunRecord]) -> str:
+    """Returns the method of a row's name: `dualvgr` of `dualvgr (units=4)`."""
+    method = name.partition(" (")[0]
+    return method if any(run.method == method for run in runs) else name
+
+
 def _pairs(
     store: Store, tables: Sequence[Table], methods: Sequence[str], metrics: Sequence[str] | None, resamples: int
 ) -> list[Pair]:
@@ -113,10 +120,10 @@ def _pairs(
 
     pairs: list[Pair] = []
     for table in tables:
-        have = {row.method for row in table.rows if row.status == "done"}
-        if len(have) < 2:
+        done = [row for row in table.rows if row.status == "done"]
+        names = [name for name in methods if any(name in (row.label, row.method) for row in done)]
+        if len(names) < 2:
             continue
-        names = [name for name in methods if name in have]
         wanted = metrics or ([table.primary] if table.primary is not None else [])
         for metric in wanted:
             if metric not in table.metrics:
@@ -133,7 +140,7 @@ def _pairs(
                 pairs.append(Pair(table, table.row(a), table.row(b), metric, comparison, 1.0))
     if not pairs:
         where = "; ".join(
-            f"{table.title}: {', '.join(sorted({r.method for r in table.rows if r.status == 'done'})) or 'none'}"
+            f"{table.title}: {', '.join(sorted({r.label for r in table.rows if r.status == 'done'})) or 'none'}"
             for table in tables
         )
         raise UserError(
@@ -154,7 +161,7 @@ def _print(pairs: Sequence[Pair], compared: int) -> None:
         size = result.effect
         rows.append(
             [
-                f"{pair.a.method} − {pair.b.method}",
+                f"{pair.a.label} − {pair.b.label}",
                 pair.metric,
                 f"{result.mean_b:.4f}",
                 f"{result.mean_a:.4f}",
@@ -171,7 +178,7 @@ def _print(pairs: Sequence[Pair], compared: int) -> None:
     headers = ["A − B", "metric", "A", "B", "difference", "95 % over units", "p", "p (Holm)", "d_z", "Cliff's δ"]
     output.print_table([*headers, "units", "seeds"], rows, left=(0, 1))
     for pair in pairs:
-        name = f"{pair.a.method} − {pair.b.method}, {pair.metric}" if len(pairs) > 1 else ""
+        name = f"{pair.a.label} − {pair.b.label}, {pair.metric}" if len(pairs) > 1 else ""
         for line in _lines(pair):
             output.say(f" {f'{name}: ' if name else ''}{line}")
     output.say(f" Holm's correction is over {output.count(compared, 'comparison')}; d_z and δ are effect sizes.")
@@ -199,7 +206,7 @@ def _lines(pair: Pair) -> list[str]:
     elif result.seed_p_value is not None:
         lines.append(f"permuting seeds: p = {_p(result.seed_p_value)}")
     if result.effect is not None:
-        a, b = pair.a.method, pair.b.method
+        a, b = pair.a.label, pair.b.label
         lines.append(
             f"units: {a} scores higher on {result.effect.higher:,}, {b} on {result.effect.lower:,}, "
             f"equal on {result.effect.equal:,}"
@@ -213,7 +220,7 @@ def verdict(pair: Pair, direction: Direction | None) -> str:
     """Returns the answer in a sentence: a claim about methods needs units and seeds to agree."""
     from bench.analysis.verdict import verdict_text
 
-    return verdict_text(pair.b.method, pair.a.method, pair.comparison, pair.corrected, direction, alpha=ALPHA)
+    return verdict_text(pair.b.label, pair.a.label, pair.comparison, pair.corrected, direction, alpha=ALPHA)
 
 
 def _plain(pair: Pair) -> dict[str, Any]:
@@ -225,8 +232,8 @@ def _plain(pair: Pair) -> dict[str, Any]:
         return {"too_few": value._asdict()} if isinstance(value, TooFew) else output.plain(value)
 
     return {
-        "a": pair.a.method,
-        "b": pair.b.method,
+        "a": pair.a.label,
+        "b": pair.b.label,
         "task": key.task,
         "protocol": key.protocol,
         "dataset": key.dataset,

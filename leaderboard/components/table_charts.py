@@ -10,7 +10,6 @@ import polars as pl
 import streamlit as st
 
 from bench.analysis.cost import tradeoff
-from bench.analysis.report import method_text
 from leaderboard.components.charts import BEST, MUTED, show_chart
 from leaderboard.components.downloads import file_stem
 from leaderboard.components.text import plain
@@ -31,7 +30,7 @@ def draw_intervals(table: Table, rows: Sequence[Row], metric: str) -> None:
     scored = [(row, row.scores[metric]) for row in rows if metric in row.scores]
     frame = pl.DataFrame(
         {
-            "method": [method_text(row) for row, _ in scored],
+            "method": [row.label for row, _ in scored],
             "mean": [score.mean for _, score in scored],
             "low": [score.mean - (score.half_width or 0.0) for _, score in scored],
             "high": [score.mean + (score.half_width or 0.0) for _, score in scored],
@@ -40,12 +39,12 @@ def draw_intervals(table: Table, rows: Sequence[Row], metric: str) -> None:
     )
     values = pl.DataFrame(
         {
-            "method": [method_text(row) for row, score in scored for _ in score.values],
+            "method": [row.label for row, score in scored for _ in score.values],
             "seed": [seed for row, _ in scored for seed in row.seeds],
             "value": [value for _, score in scored for value in score.values],
         }
     )
-    y = alt.Y("method:N", sort=None, title=None, axis=alt.Axis(labelLimit=180))
+    y = alt.Y("method:N", sort=None, title=None, axis=alt.Axis(labelLimit=300))
     scale = alt.Scale(zero=False, nice=True)
     bars = (
         alt.Chart(frame)
@@ -115,7 +114,7 @@ def draw_cost(table: Table, rows: Sequence[Row], metric: str) -> None:
     unit = 2**30 if kind == "Memory" else 1
     frame = pl.DataFrame(
         {
-            "method": [method_text(point.row) for point in known],
+            "method": [point.row.label for point in known],
             kind.lower(): [(point.cost or 0.0) / unit for point in known],
             metric: [point.quality for point in known],
             "front": ["on the front" if point.best else "dominated" for point in known],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import streamlit as st
 
+from bench.analysis.index import tables
 from bench.analysis.report import GENERATED
 from bench.analysis.search import expected_best, trial_values
 from bench.store.index import studies
@@ -71,11 +72,16 @@ def _nothing(board: Board, choice: TableChoice) -> None:
     st.info("Nothing was searched here: every method ran with the settings its spec or its defaults gave it.")
     st.text(f"{choice.task} · {choice.dataset} ({choice.protocol}) · budget {choice.budget}: {choice.effort}")
     places = board.query(load_places)
-    if places:
-        st.text(f"Searched are {count(len(places), 'other table')}:")
-        for task, dataset, protocol, budget in places[:10]:
-            link = f"{plain(task)} · {plain(dataset)} · {plain(protocol)} · {plain(budget)}"
-            board.link("search", link, task=task, dataset=dataset)
+    every = tables(board.rows()) if places else []
+    searched = [t for t in every if (t.key.task, t.key.dataset, t.key.protocol, t.key.budget) in places]
+    if searched:
+        st.text(f"Searched: {count(len(searched), 'other table')}.")
+        for table in searched[:10]:
+            task, dataset = table.key.task, table.key.dataset
+            alike = [other for other in every if (other.key.task, other.key.dataset) == (task, dataset)]
+            setting = pick.setting_text(table, alike)
+            label = f"{plain(task)} · {plain(dataset)} · {plain(setting)}"
+            board.link("search", label, task=task, dataset=dataset, setting=setting)
         return
     st.text("No run in this store had a search. A spec asks for one with a budget that grants trials:")
     st.code(EXAMPLE, language="yaml")

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from bench.analysis.published import published
-from bench.analysis.report import GENERATED, INTERVAL, method_text, seeds_text, status_text, trials_text
+from bench.analysis.report import GENERATED, INTERVAL, seeds_text, status_text, trials_text
 from bench.analysis.report import render as render_text
 from bench.analysis.significance import row_id, significance
 from bench.analysis.summary import summarise
@@ -34,6 +34,10 @@ ORDERS = ("Score", "Method", "Seconds", "Newest")
 SHOWN_METRICS = 2
 DRAWN = 25
 """Rows a chart can hold."""
+LONG_LABEL = 26
+"""Characters of a row's label that fit a column of the usual width."""
+ROOMY = 10
+"""Columns of a table that leave room for a wide first one."""
 # Translucent, so that they read on a light and on a dark page.
 BEST = "font-weight: 700; background-color: rgba(42, 111, 151, 0.26)"
 SECOND = "background-color: rgba(42, 111, 151, 0.11)"
@@ -96,12 +100,12 @@ def _view(table: Table) -> View:
         "Metrics", table.metrics, default=first_metrics(table), key="metrics", bind="query-params"
     )
     known = [metric for metric in metrics if metric in table.metrics] or first_metrics(table)
-    methods = list(dict.fromkeys(row.method for row in table.rows if row.status == "done"))
+    labels = list(dict.fromkeys(row.label for row in table.rows if row.status == "done"))
     about = "Every other row is tested against it, unit by unit, with Holm's correction over the rows shown."
-    reference = pick.choose("Reference", [NOBODY, *methods], key="reference", help=about, container=columns[1])
+    reference = pick.choose("Reference", [NOBODY, *labels], key="reference", help=about, container=columns[1])
     order = pick.choose("Order", ORDERS, key="order", container=columns[2])
-    about = "Also rows of older code and of other configurations."
-    everything = columns[3].toggle("All rows of a method", key="rows", bind="query-params", help=about)
+    about = "Also rows of code that has changed since."
+    everything = columns[3].toggle("Older code too", key="rows", bind="query-params", help=about)
     return View(tuple(known), reference, everything, order)
 
 
@@ -116,13 +120,11 @@ def first_metrics(table: Table) -> list[str]:
 
 
 def chosen(table: Table, *, everything: bool) -> list[Row]:
-    """Returns all rows, or the one that speaks for each method."""
+    """Returns all rows, or those of present code; of a method that has none, the newest."""
     if everything:
         return list(table.rows)
-    methods = dict.fromkeys(row.method for row in table.rows if row.status == "done")
-    return [
-        row for row in table.rows if row.status == "done" and row is table.row(row.method) and row.method in methods
-    ]
+    done = [row for row in table.rows if row.status == "done"]
+    return [row for row in done if not row.older or row is table.row(row.method)]
 
 
 def ordered(rows: Sequence[Row], view: View) -> list[Row]:
@@ -154,7 +156,7 @@ def _table(board: Board, choice: TableChoice, table: Table, finished: list[Row],
         column_config=_columns(frame, view),
         placeholder=ABSENT,
         key="table",
-        on_select=lambda: _follow([row.method for row in shown]),
+        on_select=lambda: _follow([row.label for row in shown]),
         selection_mode="single-row",
     )
     _below(table, finished, view, marks)
@@ -170,7 +172,7 @@ def layout(
     printed: Mapping[tuple[str, str], Published],
 ) -> pl.DataFrame:
     """Returns the cells to draw, a row per row and only columns that say something."""
-    columns: dict[str, pl.Series] = {"method": pl.Series([method_text(row) for row in rows], dtype=pl.String)}
+    columns: dict[str, pl.Series] = {"method": pl.Series([row.label for row in rows], dtype=pl.String)}
     found = marks.marks.get(table.key, {}) if marks is not None else {}
     for name in metrics:
         scores = [row.scores.get(name) for row in rows]
@@ -199,7 +201,7 @@ def layout(
 def _mark(found: Mapping[tuple[str, str], Mark], row: Row, metric: str, reference: str) -> str:
     mark = found.get((row_id(row), metric))
     if mark is None:
-        return "reference" if row.method == reference else ABSENT
+        return "reference" if reference in (row.method, row.label) else ABSENT
     p_value, better = mark.p_value, mark.better
     sign = "=" if not mark.significant else {True: "▲", False: "▼", None: "≠"}[better]
     return f"{sign} {p_value:.3f}" if p_value >= 0.001 else f"{sign} <.001"
@@ -222,7 +224,10 @@ def styled(frame: pl.DataFrame, table: Table, rows: Sequence[Row], metrics: Sequ
 
 def _columns(frame: pl.DataFrame, view: View) -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    columns: dict[str, Any] = {"method": text("method", width=180)}
+    # Settings that tell rows of one method apart must be read in full, where there is room for them.
+    longest = max((len(label) for label in frame["method"]), default=0)
+    wide = longest > LONG_LABEL and frame.width <= ROOMY
+    columns: dict[str, Any] = {"method": text("method", width=300 if wide else 180)}
     for name in view.metrics:
         columns[name] = number(name, format="%.4f", width=82, help="Mean over seeds.")
         columns[f"± {name}"] = number(
@@ -245,11 +250,11 @@ def _columns(frame: pl.DataFrame, view: View) -> dict[str, Any]:
     return {name: column for name, column in columns.items() if name in frame.columns}
 
 
-def _follow(methods: Sequence[str]) -> None:
+def _follow(labels: Sequence[str]) -> None:
     """Takes over the row that was clicked."""
     rows = st.session_state["table"]["selection"]["rows"]
-    if rows and rows[0] < len(methods):
-        st.session_state["method"] = methods[rows[0]]
+    if rows and rows[0] < len(labels):
+        st.session_state["method"] = labels[rows[0]]
 
 
 def _below(table: Table, finished: Sequence[Row], view: View, marks: Significance | None) -> None:
@@ -287,19 +292,17 @@ def _sources(
 
 
 def _runs(board: Board, choice: TableChoice, finished: Sequence[Row]) -> None:
-    by_method: dict[str, Row] = {}
-    for row in finished:
-        by_method.setdefault(row.method, row)
+    by_label = {row.label: row for row in reversed(finished)}
     columns = st.columns([2, 5], vertical_alignment="bottom")
     about = "A click on a row of the table chooses it, too."
-    method = pick.choose("Look closer at", list(by_method), key="method", help=about, container=columns[0])
-    row = by_method[method]
+    label = pick.choose("Look closer at", list(reversed(by_label)), key="method", help=about, container=columns[0])
+    row = by_label[label]
     where = {"task": choice.task, "dataset": choice.dataset}
     with columns[1].container(horizontal=True, gap="small", vertical_alignment="center"):
         for seed, fingerprint in row.fingerprints.items():
             board.link("run", f"Seed {seed}", icon=":material/receipt_long:", run=fingerprint)
-        board.link("compare", "Compare", icon=":material/compare_arrows:", a=method, **where)
-        board.link("search", "Search", icon=":material/manage_search:", method=method, **where)
+        board.link("compare", "Compare", icon=":material/compare_arrows:", a=label, **where)
+        board.link("search", "Search", icon=":material/manage_search:", method=row.method, **where)
 
 
 def _unfinished(rows: Sequence[Row]) -> None:
@@ -307,7 +310,7 @@ def _unfinished(rows: Sequence[Row]) -> None:
         return
     with st.expander(f"{count(len(rows), 'row')} not finished", icon=":material/error:"):
         frame = pl.DataFrame(
-            {"method": [method_text(row) for row in rows], "what happened": [status_text(row) for row in rows]}
+            {"method": [row.label for row in rows], "what happened": [status_text(row) for row in rows]}
         )
         st.dataframe(frame, hide_index=True, width="stretch", height=height(frame.height, most=10))
 

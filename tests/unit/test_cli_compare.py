@@ -79,6 +79,25 @@ def test_the_correction_covers_all_pairs_and_metrics_shown(store: str) -> None:
     assert [pair["p_corrected"] for pair in found] == pytest.approx(holm([pair["p_value"] for pair in found]))
 
 
+def test_settings_of_one_method_are_compared_by_their_rows_names(tmp_path: Path) -> None:
+    path = str(tmp_path / "variants.db")
+    with Store.open(path) as opened:
+        for units, gain in ((1, 0.0), (4, 0.25)):
+            for seed in range(2):
+                config = {"units": units}
+                identity = {"seed": seed, "method": "dualvgr", "config": config}
+                scores = {"accuracy": np.arange(50) % 2 * 0.5 + gain}
+                metrics = {"accuracy": float(scores["accuracy"].mean())}
+                own = {"config": config, "identity": identity, "fingerprint": f"{units}{seed}" * 16}
+                run = make_run("dualvgr", seed, metrics=metrics, **own)
+                opened.put_run(run, UnitScores(run=run.fingerprint, arrow=encode_units(np.arange(50), scores)))
+    (one,) = as_json(path, "dualvgr (units=4)", "dualvgr (units=1)")
+    assert (one["a"], one["b"], one["difference"]) == ("dualvgr (units=4)", "dualvgr (units=1)", 0.25)
+    assert "dualvgr (units=4) is better than dualvgr (units=1)" in one["verdict"]
+    said = bench("compare", "dualvgr (units=3)", "dualvgr (units=1)", "--store", path, code=2)
+    assert "dualvgr (units=1), dualvgr (units=4)" in " ".join(said.split())
+
+
 def test_units_about_which_a_metric_says_nothing_are_left_out(store: str) -> None:
     (one,) = as_json(store, "mgcn", "bpr", "--metric", "ndcg@20")
     assert (one["units"], one["units_left_out"]) == (193, 7)

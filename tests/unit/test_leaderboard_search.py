@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import pytest
-from leaderboard_store import STUDY, filled_store, open_page, put, texts
+from leaderboard_store import STUDY, open_page, put, texts
 
 from bench.store import Store
 from bench.store.index import studies
 from leaderboard.components.charts import to_svg
 from leaderboard.components.search_charts import history, parallel_frame
 from leaderboard.views.search import trials_frame
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,11 @@ def test_a_table_without_a_search_says_so_and_names_one_that_has(filled, monkeyp
     app = open_page(monkeypatch, filled, "search", dataset="baby-twin")
     assert "Nothing was searched here" in app.info[0].value
     assert not app.metric
-    assert [element.proto.query_string for element in app.get("page_link")][-1] == "task=recommendation&dataset=baby"
+    link = parse_qs([element.proto.query_string for element in app.get("page_link")][-1])
+    assert (link["task"], link["dataset"]) == (["recommendation"], ["baby"])
+    followed = open_page(monkeypatch, filled, "search", **{name: value for name, (value,) in link.items()})
+    assert followed.selectbox(key="setting").value == link["setting"][0]
+    assert {element.label for element in followed.metric} >= {"Trials", "Pruned"}
 
 
 def test_a_store_without_any_search_says_how_to_get_one(tmp_path, monkeypatch):
