@@ -33,11 +33,14 @@ ABOUT = {
 NO_MASK = "drift and omission need to know the foreground, which nobody does for the pictures of {}"
 
 Form = Annotated[
-    Literal["occlusion", "similarity"],
+    Literal["occlusion", "similarity", "gradient", "gradient-behaviour"],
     typer.Option(
+        "--by",
         "--form",
         help="occlusion: how far the item's feature turns when a part is replaced by the mean part. similarity: how "
-        "like the item's feature that of the part alone is.",
+        "like the item's feature that of the part alone is. gradient: Grad-CAM of the feature's likeness with itself, "
+        "how much of the feature a part makes up. gradient-behaviour: Grad-CAM of the feature's cosine with the item's "
+        "ID embedding, how much a part brings it towards what people take.",
     ),
 ]
 
@@ -119,7 +122,7 @@ def contact_sheet(
     texts = []
     for row, item in enumerate(items.tolist()):
         numbers = [
-            f"{name} {_short(before[row])} → {_short(after[row])}"
+            f"{name} {_short(before[row])} to {_short(after[row])}"
             for name, (before, after) in found.scores.items()
             if name in ("reliance", "drift", "omission")
         ]

@@ -70,6 +70,7 @@ def info(id_: Id, *, as_json: JsonOption = False) -> None:
     """Print a dataset's card, its files here, and what was read from them."""
     from bench.cli.datasets import print_card
     from bench.data import dataset_info, open_dataset
+    from bench.data.reach import sentence
     from bench.errors import DataError
 
     found = dataset_info(id_)
@@ -106,7 +107,12 @@ def info(id_: Id, *, as_json: JsonOption = False) -> None:
             left=(0, 1, 3),
         )
         output.say()
-    output.print_fields({"found in": [place.folder for place in found.places] or "nowhere on this machine"} | read)
+    told = dict(read.get("notes", {}))
+    reach = told.pop("reach", {})
+    shown = read | ({"notes": told} if "notes" in read else {})
+    output.print_fields({"found in": [place.folder for place in found.places] or "nowhere on this machine"} | shown)
+    for part, numbers in reach.items():
+        output.say(f" {sentence(part, numbers)}")
 
 
 def get(

@@ -41,7 +41,7 @@ class Dataset:
         modalities: What is known of the content, in the card's order.
         sizes: Realised counts, `train` among them.
         notes: What a result should carry along, as plain JSON values. Of interactions: layout, files,
-            split_fingerprint, split_origin, derived, preprocessed, absent_modalities, items_without_train_row,
+            split_fingerprint, split_origin, derived, preprocessed, absent_modalities, items_without_train_row, reach,
             dropped_rows, differs_from_card, unverified_downloads. `stands_in_for`, where a twin was opened in place of
             data that is not here.
         load_training: Loads what training may see.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LARGEST_ID = 2**31 - 2
 _VALUES_PER_BLOCK = 1 << 22
+_SEPARATED = {"\t": "tab", ",": "comma"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ def read_interactions(
     max_users: int = _LARGEST_ID,
     max_items: int = _LARGEST_ID,
     drop_repeats: bool = False,
+    keep_repeats: bool = False,
     split_names: Sequence[str] = SPLIT_NAMES,
 ) -> InteractionTable:
     """Reads `interactions.parquet`: user, item and, where present, split (train, valid, test) and time (unix seconds).
@@ -70,6 +72,7 @@ def read_interactions(
         max_users: Every user id must be below this.
         max_items: Every item id must be below this.
         drop_repeats: Keep the first of repeated (user, item) rows instead of refusing them.
+        keep_repeats: Keep every one of them.
         split_names: What the column split may hold; labels are places in it.
 
     Raises:
@@ -90,11 +93,18 @@ def read_interactions(
         _refuse(mapped.is_null(), names, rows, f"'split' must be {allowed}")
         labels = mapped.to_numpy()
     times = _times(frame["time"], rows) if "time" in frame.columns else None
-    return _finish(rows, users, items, times, labels, drop_repeats=drop_repeats)
+    return _finish(rows, users, items, times, labels, drop_repeats=drop_repeats, keep_repeats=keep_repeats)
 
 
 def read_inter(
-    path: Path, *, max_users: int = _LARGEST_ID, max_items: int = _LARGEST_ID, drop_repeats: bool = False
+    path: Path,
+    *,
+    max_users: int = _LARGEST_ID,
+    max_items: int = _LARGEST_ID,
+    drop_repeats: bool = False,
+    keep_repeats: bool = False,
+    separator: str = "\t",
+    clock: bool = True,
 ) -> InteractionTable:
     """Reads MMRec's `<name>.inter`: tab-separated, with a header.
 
@@ -106,16 +116,20 @@ def read_inter(
         max_users: Every user id must be below this.
         max_items: Every item id must be below this.
         drop_repeats: Keep the first of repeated (user, item) rows instead of refusing them.
+        keep_repeats: Keep every one of them.
+        separator: Between columns.
+        clock: Whether timestamp is read where present.
 
     Raises:
         DataError: The file is missing or damaged, a column is missing, or a row breaks a rule; names the line.
     """
     try:
-        frame = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+        frame = pl.read_csv(path, separator=separator, infer_schema=False, quote_char=None)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read as tab-separated text: {_first_line(error)}.") from error
+        form = f"{_SEPARATED[separator]}-separated text"
+        raise DataError(f"{path} cannot be read as {form}: {_first_line(error)}.") from error
     # RecBole writes `userID:token`; MMRec's readers know the bare name only.
     frame = frame.rename({name: name.partition(":")[0].strip() for name in frame.columns})
     _need_columns(path, frame.columns, ("userID", "itemID"))
@@ -131,8 +145,8 @@ def read_inter(
         )
         _refuse(mapped.is_null(), frame["x_label"], rows, "'x_label' must be 0 (train), 1 (valid) or 2 (test)")
         labels = mapped.to_numpy()
-    times = _times(frame["timestamp"], rows) if "timestamp" in frame.columns else None
-    return _finish(rows, users, items, times, labels, drop_repeats=drop_repeats)
+    times = _times(frame["timestamp"], rows) if clock and "timestamp" in frame.columns else None
+    return _finish(rows, users, items, times, labels, drop_repeats=drop_repeats, keep_repeats=keep_repeats)
 
 
 def read_neighbours(path: Path, n_items: int) -> np.ndarray:
@@ -280,10 +294,11 @@ def _finish(
     labels: np.ndarray | None,
     *,
     drop_repeats: bool,
+    keep_repeats: bool,
 ) -> InteractionTable:
     if not len(users):
         raise DataError(f"{rows.path} holds no rows.")
-    repeat = _first_repeat(users, items)
+    repeat = None if keep_repeats else _first_repeat(users, items)
     if repeat is None:
         return InteractionTable(users, items, times, labels)
     if not drop_repeats:

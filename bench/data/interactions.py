@@ -12,6 +12,7 @@ from bench.data.dataset import Dataset
 from bench.data.fetch import unverified_files
 from bench.data.formats import InteractionTable, read_inter, read_interactions
 from bench.data.modalities import ModalitySource, find_modality
+from bench.data.reach import reach_notes
 from bench.data.types import Interactions, RecommendationData
 from bench.errors import DataError
 
@@ -120,6 +121,9 @@ def open_interactions(
             },
             "absent_modalities": [name for name, source in found.items() if source is None],
             "items_without_train_row": int(n_items - len(np.unique(table.items[labels == splits.TRAIN]))),
+            "reach": reach_notes(
+                rows.select(splits.TRAIN), rows.select(splits.VALID), rows.select(splits.TEST), protocol.mask
+            ),
             "repeated_rows_left_out": table.repeats,
             "dropped_rows": dropped,
             "differs_from_card": differences,

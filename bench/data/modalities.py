@@ -18,7 +18,7 @@ from bench.errors import DataError, DatasetUnavailableError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.data.card import InteractionCard, Layout, ModalityCard
+    from bench.data.card import DatasetCard, Layout, ModalityCard
 
 PREPROCESS_VERSION = 1
 _ROWS_PER_BLOCK = 4096
@@ -70,7 +70,7 @@ class ModalitySource:
 
 
 def find_modality(
-    folder: Path, layout: Layout, card: InteractionCard, name: str, *, n_items: int, why_items: str
+    folder: Path, layout: Layout, card: DatasetCard, name: str, *, n_items: int, why_items: str
 ) -> ModalitySource | None:
     """Looks for a modality's files in a dataset's folder and checks them; raw vectors win over neighbour rows.
 

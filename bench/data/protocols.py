@@ -132,6 +132,21 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
             mask="train+valid",
             split_seed=0,
         ),
+        RankingProtocol(
+            "befa-v1",
+            "the split published with BeFA, repeated rows as they are; train masked, all items ranked",
+            split="shipped",
+            mask="train",
+            split_seed=0,
+        ),
+        RankingProtocol(
+            "befa-tv-v1",
+            "the split published with BeFA, repeated rows as they are; train and validation masked at test, all items "
+            "ranked",
+            split="shipped",
+            mask="train+valid",
+            split_seed=0,
+        ),
         SequenceProtocol("loo-v1", "leave-one-out, all items ranked but those of the history", mask="history"),
         SequenceProtocol("loo-all-v1", "leave-one-out, all items ranked", mask="nothing"),
         ColdStartProtocol(

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from bench.data.dataset import open_dataset
 from bench.errors import UserError
+from bench.execution.attribution_gradient import PlainStatistics, TracedContext, gradient_heat, trace_tables
 from bench.execution.results import weights_path
 from bench.execution.trained import check_kept
 from bench.graph.compile import compile_view
@@ -39,16 +40,16 @@ if TYPE_CHECKING:
     from bench.store import Store
     from bench.store.records import RunRecord
 
-Form = Literal["occlusion", "similarity"]
+Form = Literal["occlusion", "similarity", "gradient", "gradient-behaviour"]
 """How a part's heat is found.
 
 `occlusion`: H(p) = 1 − cos(v(z), v(z with part p replaced by the mean part)), v the feature before or after. The pooled
 item vector passes the adapter as in training, so this needs nothing the method was not trained on.
 `similarity`: cos(v(a_p), v(z)), a_p the part's own numbers in place of the item's, scaled to [0, 1] over the item's
 parts. That a part passes the adapter by itself is RECONSTRUCTED: adapters are trained on pooled vectors alone.
-
-The gradient form of similarity with the item's own feature as reference is not offered: a cosine is largest where its
-arguments are equal, so its gradient there is zero for every part.
+`gradient`: ReLU(Σ_c w_c A_pc), A_p the part's own numbers and w_c the mean over parts of the gradient of the likeness
+of v(z) with itself held fixed, scaled to [0, 1] over the item's parts; see `gradient_heat`. What the feature encodes.
+`gradient-behaviour`: the same with the cosine of v(z) and the item's ID embedding. What preference needs.
 """
 
 
@@ -56,13 +57,16 @@ _DTYPE = torch.float64
 """Of the method while it is asked, whatever it was trained in: one part of many turns a feature only a little."""
 _SAME = 1e-9
 """Cosines over an item's parts that differ by less are the same: the feature does not depend on the part."""
+_SAME_SLOPE = (2 * _SAME) ** 0.5
+"""The same for gradients, which are of first order where a cosine is of second: 1 − cos θ is about θ²/2."""
 
 
 class Features(NamedTuple):
-    """The content features of all items, (items, d) each."""
+    """The content features of all items before and after, and their ID embeddings, (items, d) each."""
 
     before: Tensor
     after: Tensor
+    behaviour: Tensor
 
 
 class Maps(NamedTuple):
@@ -116,11 +120,34 @@ class TrainedBeFA:
         given = self._data.modalities[modality]
         changed = given if vectors is None else replace(given, features=vectors.astype(np.float32))
         data = replace(self._data, modalities={**self._data.modalities, modality: changed})
-        method = build_method(self._entry, self.record.config, Context(data, self._views, _DTYPE))
-        assert isinstance(method, BeFA)  # noqa: S101 - `_entry` saw to it
+        method = self._built(Context(data, self._views, _DTYPE))
         weights = dict(self._weights)
         if vectors is not None:
             _carry_over(method, weights, given.features, changed.features)
+        self._load(method, weights)
+        return _probe(method, modality)
+
+    def traced(self, modality: str, vectors: Tensor) -> Features:
+        """Returns what the method makes of the dataset's vectors, as functions of given ones for torch to derive.
+
+        Args:
+            modality: Whose vectors.
+            vectors: (items, dim) float64 of which the features are to have a gradient; their values are not used.
+        """
+        given = self._data.modalities[modality].features
+        with PlainStatistics():
+            method = self._built(TracedContext(self._data, self._views, _DTYPE, modality, vectors))
+        tables = _tables_of(method, self._weights, given)
+        self._load(method, self._weights)
+        trace_tables(method, tables, vectors)
+        return _ask(method, modality)
+
+    def _built(self, context: Context) -> BeFA:
+        method = build_method(self._entry, self.record.config, context)
+        assert isinstance(method, BeFA)  # noqa: S101 - `_entry` saw to it
+        return method
+
+    def _load(self, method: BeFA, weights: dict[str, Tensor]) -> None:
         try:
             method.load_state_dict(weights)
         except RuntimeError as error:
@@ -129,7 +156,6 @@ class TrainedBeFA:
                 f"{str(error).splitlines()[-1].strip()}",
                 hint=_AGAIN,
             ) from error
-        return _probe(method, modality)
 
 
 _AGAIN = "Train it again: `bench export-spec RUN > again.yaml && bench run again.yaml --fresh`."
@@ -151,27 +177,39 @@ def heat_maps(trained: TrainedBeFA, parts: ItemParts, items: np.ndarray, form: F
 
     def cosines(vectors: np.ndarray) -> list[Tensor]:
         changed = trained.features(parts.modality, vectors)
-        pairs = zip(whole, changed, strict=True)
+        pairs = zip(whole[:2], changed[:2], strict=True)
         return [functional.cosine_similarity(full[rows], other[rows], dim=1) for full, other in pairs]
 
-    count = parts.features.shape[1]
-    found: list[list[Tensor]] = [[], []]
-    for part in range(count):
-        own = parts.features[:, part]
-        cosine = cosines(own if form == "similarity" else pooled + (mean_part - own) / count)
-        for maps, values in zip(found, cosine, strict=True):
-            maps.append(values)
-    heat = [torch.stack(maps, dim=1) for maps in found]
-    heat = [(1.0 - cosine).clamp(min=0.0) if form == "occlusion" else _scaled(cosine) for cosine in heat]
+    if form in ("gradient", "gradient-behaviour"):
+        heat = [_scaled(maps[rows], _SAME_SLOPE) for maps in _gradient_maps(trained, parts, form)]
+    else:
+        count = parts.features.shape[1]
+        found: list[list[Tensor]] = [[], []]
+        for part in range(count):
+            own = parts.features[:, part]
+            cosine = cosines(own if form == "similarity" else pooled + (mean_part - own) / count)
+            for maps, values in zip(found, cosine, strict=True):
+                maps.append(values)
+        heat = [torch.stack(maps, dim=1) for maps in found]
+        heat = [(1.0 - cosine).clamp(min=0.0) if form == "occlusion" else _scaled(cosine) for cosine in heat]
     without = cosines(np.broadcast_to(mean_part, pooled.shape))
     before, after = ((1.0 - cosine).clamp(min=0.0).numpy() for cosine in without)
     return Maps(heat[0].numpy(), heat[1].numpy(), (before, after))
 
 
-def _scaled(cosine: Tensor) -> Tensor:
-    low, high = cosine.amin(1, keepdim=True), cosine.amax(1, keepdim=True)
+def _gradient_maps(trained: TrainedBeFA, parts: ItemParts, form: Form) -> list[Tensor]:
+    """Returns (items, parts) heat before and after, not scaled."""
+    spatial = torch.from_numpy(parts.features.astype(np.float64)).requires_grad_()
+    found = trained.traced(parts.modality, spatial.mean(dim=1))
+    reference = found.behaviour if form == "gradient-behaviour" else None
+    return [gradient_heat(spatial, features, reference) for features in (found.before, found.after)]
+
+
+def _scaled(heat: Tensor, least: float = _SAME) -> Tensor:
+    """Returns heat scaled to [0, 1] over parts; 0 throughout where it differs by no more than `least`."""
+    low, high = heat.amin(1, keepdim=True), heat.amax(1, keepdim=True)
     width = high - low
-    return torch.where(width > _SAME, (cosine - low) / torch.where(width > _SAME, width, 1.0), 0.0)
+    return torch.where(width > least, (heat - low) / torch.where(width > least, width, 1.0), 0.0)
 
 
 def _entry(record: RunRecord) -> dict[str, Any]:
@@ -220,15 +258,27 @@ def _views(record: RunRecord, store: Store, dataset: Dataset) -> dict[str, View]
 
 def _carry_over(method: BeFA, weights: dict[str, Tensor], published: np.ndarray, changed: np.ndarray) -> None:
     """Moves trained raw tables, which a fresh method fills with the item vectors, by how those were changed."""
-    given = torch.from_numpy(np.ascontiguousarray(changed))
     moved = torch.from_numpy(np.ascontiguousarray(changed - published))
-    for name, value in method.state_dict().items():
-        if name in weights and value.shape == given.shape and torch.equal(value, given.to(value)):
-            weights[name] = weights[name] + moved.to(weights[name])
+    for name in _tables_of(method, weights, changed):
+        weights[name] = weights[name] + moved.to(weights[name])
+
+
+def _tables_of(method: BeFA, weights: dict[str, Tensor], vectors: np.ndarray) -> list[str]:
+    """Returns which weights a fresh method fills with item vectors."""
+    given = torch.from_numpy(np.ascontiguousarray(vectors))
+    return [
+        name
+        for name, value in method.state_dict().items()
+        if name in weights and value.shape == given.shape and torch.equal(value, given.to(value))
+    ]
 
 
 @torch.no_grad()
 def _probe(method: BeFA, modality: str) -> Features:
+    return _ask(method, modality)
+
+
+def _ask(method: BeFA, modality: str) -> Features:
     """Has the backbone ask its adapter for the content of all items, along whatever path it does."""
     method.eval()
     wrapped = method.wrapped
@@ -244,7 +294,7 @@ def _probe(method: BeFA, modality: str) -> Features:
         adapted = method.adapt(name, projected, item_table)
         # Some paths ask for the items of a batch only; the whole table comes in order.
         if name == wanted and item_table.shape == wrapped.items.shape and torch.equal(item_table, wrapped.items):
-            found.append(Features(projected, adapted))
+            found.append(Features(projected, adapted, item_table))
             raise _FoundError
         return adapted
 

@@ -57,7 +57,8 @@ def ranking_metrics(
 
     Args:
         rows: (targets,) index of the user each target belongs to, 0..n_units-1; every user has at least one.
-        ranks: (targets,) rank of the target from 1, or `NEVER`. Ranks of one user are distinct except for `NEVER`.
+        ranks: (targets,) rank of the target from 1, or `NEVER`. Ranks of one user are distinct except for `NEVER` and
+            for target rows that repeat an item: the first of those is hit, the others only count among the targets.
         n_units: Number of users.
         metrics: Names accepted by `parse`.
 
@@ -66,6 +67,12 @@ def ranking_metrics(
     """
     order = np.lexsort((ranks, rows))
     rows, ranks = rows[order], ranks[order]
+    again = np.flatnonzero((rows[1:] == rows[:-1]) & (ranks[1:] == ranks[:-1]) & (ranks[1:] != NEVER)) + 1
+    if len(again):
+        # An item fills one place of a list, however many rows ask for it.
+        ranks[again] = NEVER
+        order = np.lexsort((ranks, rows))
+        rows, ranks = rows[order], ranks[order]
     targets = np.bincount(rows, minlength=n_units)
     starts = np.cumsum(targets) - targets
     hits = Hits(rows, ranks.astype(np.float64), np.arange(len(rows)) - starts[rows] + 1, targets)

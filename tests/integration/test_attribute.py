@@ -76,10 +76,33 @@ def test_numbers_and_a_sheet_come_out_and_the_sheet_stays_with_the_run(results: 
 
 def test_asking_again_takes_the_place_of_the_earlier_sheet(results: Path) -> None:
     for shown in ("2", "3"):
-        assert attribute(results, RUN, "--form", "similarity", "--items", "20", "--shown", shown).exit_code == 0
+        assert attribute(results, RUN, "--by", "similarity", "--items", "20", "--shown", shown).exit_code == 0
     with Store.open(results, read_only=True) as store:
         units = [sample.unit for run in store.runs() for sample in store.samples(run.fingerprint)]
     assert units.count("attribution by similarity") == 1
+
+
+@pytest.mark.parametrize("form", ["gradient", "gradient-behaviour"])
+def test_gradient_maps_have_the_same_numbers_and_a_sheet_of_their_own(results: Path, form: str) -> None:
+    done = attribute(results, RUN, "--by", form, "--items", "50", "--shown", "3", "--json")
+    assert done.exit_code == 0, done.output
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["form"] == form and told["sample"] == f"attribution by {form}"
+    for name in ("drift", "omission"):
+        assert told["numbers"][name]["items"] > 0 and 0 <= told["numbers"][name]["after"] <= 1
+    with Store.open(results, read_only=True) as store:
+        kept = {sample.unit: sample for sample in store.samples(told["run"])}
+    assert kept[f"attribution by {form}"].notes["form"] == form
+    occlusion = json.loads(attribute(results, RUN, "--items", "50", "--json").stdout)
+    # Reliance replaces the whole picture, whatever the maps are made by; the maps themselves differ.
+    assert occlusion["numbers"]["reliance"] == told["numbers"]["reliance"]
+    assert occlusion["numbers"]["drift"] != told["numbers"]["drift"]
+
+
+def test_an_unknown_form_is_refused_with_those_there_are(results: Path) -> None:
+    done = attribute(results, RUN, "--by", "saliency")
+    assert done.exit_code == 2
+    assert all(form in done.output for form in ("occlusion", "similarity", "gradient", "gradient-behaviour"))
 
 
 def test_the_table_says_what_is_what(results: Path) -> None:

@@ -63,6 +63,26 @@ def test_every_metric_equals_walking_down_the_list(users, k):
         np.testing.assert_allclose(values[name], expected, rtol=1e-12, atol=0)
 
 
+@given(
+    st.permutations(range(8)),
+    st.lists(st.integers(0, 7), min_size=1, max_size=12),
+    st.sets(st.integers(0, 7)),
+    st.integers(1, 9),
+)
+def test_a_repeated_target_row_is_one_hit_among_more_targets(ranked, targets, masked, k):
+    """The hits are those of distinct items, m is the number of rows, as in MMRec's evaluator."""
+    kept = [item for item in ranked if item not in masked]
+    ranks = np.array([NEVER if item in masked else kept.index(item) + 1 for item in targets])
+    values = ranking_metrics(np.zeros(len(targets), int), ranks, 1, [f"{family}@{k}" for family in RANKING])
+    hits = [item in targets for item in kept[:k]]
+    expected = brute_force(kept, set(targets), f"mrr@{k}"), brute_force(kept, set(targets), f"precision@{k}")
+    assert (values[f"mrr@{k}"][0], values[f"precision@{k}"][0]) == pytest.approx(expected)
+    assert values[f"recall@{k}"][0] == pytest.approx(sum(hits) / len(targets))
+    ideal = sum(1 / math.log2(place + 2) for place in range(min(k, len(targets))))
+    gained = sum(hit / math.log2(place + 2) for place, hit in enumerate(hits))
+    assert values[f"ndcg@{k}"][0] == pytest.approx(gained / ideal)
+
+
 @given(st.permutations(range(12)))
 def test_the_order_of_target_rows_does_not_matter(order):
     rows = np.repeat(np.arange(4), 3)

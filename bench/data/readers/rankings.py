@@ -9,6 +9,7 @@ import numpy as np
 from bench.data import splits
 from bench.data.content import Content, Request
 from bench.data.protocols import RankingProtocol
+from bench.data.reach import reach_notes
 from bench.data.types import Interactions, RecommendationData
 from bench.errors import DataError
 
@@ -19,17 +20,19 @@ if TYPE_CHECKING:
 
 
 class Rows(NamedTuple):
-    """Interactions, no pair of user and item twice.
+    """Interactions; no pair of user and item twice, unless the split is published.
 
     Attributes:
         users: (n,) int32 ids from 0.
         items: (n,) int32 ids from 0.
         times: (n,) int64 moments, or None where the data has no clock.
+        labels: (n,) published labels 0 train, 1 valid, 2 test, or None where the split is drawn.
     """
 
     users: np.ndarray
     items: np.ndarray
     times: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 def ranking_content(
@@ -43,6 +46,7 @@ def ranking_content(
 ) -> Content:
     """Splits rows by MMRec's rule, drawn with the protocol's seed as for datasets of `interactions.parquet`.
 
+    Rows with published labels are split by those, where the protocol asks for the published split.
     Users without a training row lose their validation and test rows; items without one stay candidates and targets.
 
     Args:
@@ -55,16 +59,20 @@ def ranking_content(
 
     Raises:
         DataError: A split is empty.
-        TypeError: The protocol does not draw MMRec's split.
+        TypeError: The protocol does not draw MMRec's split, or needs published labels where there are none.
     """
     protocol = request.protocol
-    if not isinstance(protocol, RankingProtocol) or protocol.split != "mmrec":
-        raise TypeError(f"protocol {protocol.name!r} draws no split, which the reader of {request.card.name!r} needs")
+    if not isinstance(protocol, RankingProtocol) or (protocol.split == "mmrec") != (rows.labels is None):
+        needed = "draws no split" if rows.labels is None else "draws its own split"
+        raise TypeError(f"protocol {protocol.name!r} {needed}, which does not fit the reader of {request.card.name!r}")
     # The draw must not depend on the order of the rows in a file.
     order = np.lexsort((rows.items, rows.users))
     users, items = rows.users[order], rows.items[order]
     times = None if rows.times is None else rows.times[order]
-    labels = splits.mmrec_split(users, np.random.default_rng(protocol.split_seed))
+    if rows.labels is None:
+        labels = splits.mmrec_split(users, np.random.default_rng(protocol.split_seed))
+    else:
+        labels = rows.labels[order]
     kept = ~splits.cold_rows(users, labels)
     dropped = int(np.count_nonzero(~kept))
     users, items, labels = users[kept], items[kept], labels[kept]
@@ -97,8 +105,11 @@ def ranking_content(
         test=lambda: select(splits.TEST),
         notes={
             "split_fingerprint": fingerprint,
-            "split_origin": f"drawn by MMRec's rule from all rows, seed {protocol.split_seed}",
+            "split_origin": "published with the rows"
+            if rows.labels is not None
+            else f"drawn by MMRec's rule from all rows, seed {protocol.split_seed}",
             "items_without_train_row": int(n_items - len(np.unique(items[labels == splits.TRAIN]))),
             "dropped_rows": {"cold users": dropped} if dropped else {},
+            "reach": reach_notes(select(splits.TRAIN), select(splits.VALID), select(splits.TEST), protocol.mask),
         },
     )

@@ -9,13 +9,17 @@ import polars as pl
 
 from bench.data.content import Content, Request
 from bench.data.files import file_digest
+from bench.data.protocols import SequenceProtocol
+from bench.data.reach import reach_notes
 from bench.data.sequential import Histories, SequenceData, SequenceTargets
+from bench.data.types import Interactions
 from bench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bench.data.protocols import ScoringProtocol
     from bench.data.types import Modality
 
 READER_VERSION = 1
@@ -90,8 +94,19 @@ def sequence_content(
         notes={
             "users_with_too_few_items": short,
             "items_without_train_row": int(items - len(np.unique(train.items))),
+            **_reach(request.protocol, train, kept),
         },
     )
+
+
+def _reach(protocol: ScoringProtocol, train: Histories, kept: Histories) -> dict[str, object]:
+    """Returns how many of the targets a ranking can hit: an item taken before is masked when it is taken again."""
+    if not isinstance(protocol, SequenceProtocol):
+        return {}
+    users = np.arange(len(kept))
+    known = Interactions(np.repeat(users, train.lengths), train.items)
+    valid, test = (Interactions(users, kept.last(back)) for back in (2, 1))
+    return {"reach": reach_notes(known, valid, test, protocol.mask)}
 
 
 def read_histories(path: Path) -> Histories:
