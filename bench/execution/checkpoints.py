@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from bench.tasks.base import Task
 
 CHECKPOINT = "checkpoint"
-"""A method's setting of this name holds None or a pretrained model."""
+"""A method's setting of this name holds None or a pretrained model; a method with others lists them all in
+`pretrained`."""
 ENCODER = "encoder"
 """So does this one of a method that declares `encoders`, unless the encoder is trained here: `tiny-SEED`."""
 NOTE = "checkpoints"
@@ -176,7 +177,7 @@ def _fields(method: MethodEntry) -> Iterator[tuple[str, bool]]:
 
 
 def _settings(cls: type[Method]) -> list[str]:
-    names = [CHECKPOINT, *([ENCODER] if hasattr(cls, "encoders") else [])]
+    names = [*getattr(cls, "pretrained", (CHECKPOINT,)), *([ENCODER] if hasattr(cls, "encoders") else [])]
     return [name for name in names if name in cls.Config.model_fields]
 
 

@@ -174,21 +174,6 @@ def squared_error(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return l2_difference(np.asarray(first, dtype=np.float64) / 255.0, np.asarray(second, dtype=np.float64) / 255.0)
 
 
-def inception_score(probabilities: np.ndarray) -> float:
-    """Returns exp(mean KL(p(y|x) ‖ p(y))) over all rows at once.
-
-    Salimans et al., Improved Techniques for Training GANs, NeurIPS 2016, section 4; without the usual ten splits.
-
-    Args:
-        probabilities: (n, C) class probabilities of each image.
-    """
-    rows = np.asarray(probabilities, dtype=np.float64)
-    margin = rows.mean(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(rows > 0, rows * (np.log(rows) - np.log(margin)), 0.0)
-    return float(np.exp(terms.sum(axis=1).mean()))
-
-
 def micro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
     """Returns 2 TP / (2 TP + FP + FN) over all frames and attributes together; NaN where both are empty."""
     hits = float((predicted & labels).sum())

@@ -6,12 +6,15 @@ import shutil
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from checkpoint_factories import stable_diffusion_folder
+from diffusers import UNet2DConditionModel
+from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
 
+from bench.data.checkpoints import find_checkpoint
 from bench.errors import UserError
 from bench.methods.base import Context
-from bench.methods.generation.storyimager import StoryImager, frozen_names
+from bench.methods.generation.storyimager import StoryImager
+from bench.methods.layers.frozen import frozen_names
 from bench.methods.layers.story_attention import FrameStoryAttention, adapt, adapter_parameters
 from bench.methods.layers.storyboard import Storyboard
 from bench.tasks.generation_common import judged
@@ -20,48 +23,7 @@ from bench.testing.generation import batch_of, drawn, fit, small_world
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A Stable Diffusion folder for boards of 64 pixels: latents are 8 times smaller, the U-Net halves them twice."""
-    path = tmp_path_factory.mktemp("checkpoint") / "sd-small"
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=16,
-        attention_head_dim=2,
-        norm_num_groups=4,
-    )
-    unet.save_pretrained(path / "unet")
-    AutoencoderKL(
-        block_out_channels=(4, 4, 4, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=64,
-    ).save_pretrained(path / "vae")
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    words = ["<|startoftext|>", "<|endoftext|>", *(f"{one}{end}" for one in letters for end in ("", "</w>"))]
-    text = CLIPTextConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=12,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
-    CLIPTextModel(text).save_pretrained(path / "text_encoder")
-    CLIPTokenizer(vocab={word: at for at, word in enumerate(words)}, merges=[]).save_pretrained(path / "tokenizer")
-    # As in Stable Diffusion 1.5, whose folder names another scheduler than the one used here.
-    PNDMScheduler(
-        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, skip_prk_steps=True, steps_offset=1
-    ).save_pretrained(path / "scheduler")
-    return path
+    return stable_diffusion_folder(tmp_path_factory.mktemp("checkpoint") / "sd-small")
 
 
 def build(folder, seed=0, **config):
@@ -102,7 +64,7 @@ def test_the_frozen_parts_are_not_kept_among_the_weights(folder):
     fresh = build(folder, seed=5)
     fresh.load_state_dict(state)
     torch.testing.assert_close(drawn(fresh, method.data.valid), drawn(method, method.data.valid))
-    assert method.encoders == {"sd-small"}
+    assert method.encoders == {find_checkpoint(str(folder)).name}
 
 
 def test_frozen_parts_stay_in_eval_mode(folder):
@@ -150,10 +112,10 @@ def test_a_folder_without_a_part_is_refused_by_name(folder, tmp_path, part):
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
-    with pytest.raises(UserError, match="cannot be loaded") as caught:
+    with pytest.raises(UserError, match="there is no checkpoint 'nobody/no-such-model'") as caught:
         build("nobody/no-such-model")
     assert "hf download" in (caught.value.hint or "")
-    with pytest.raises(UserError, match="cannot be loaded"):
+    with pytest.raises(UserError, match="is an empty folder"):
         build(tmp_path)
 
 

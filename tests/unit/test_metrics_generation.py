@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import UserError
 from bench.metrics import generation
 from bench.metrics.base import family_name
-from bench.metrics.generation import inception_score
 from bench.metrics.manipulation import manipulation_precision
 from bench.metrics.registry import METRICS
 from bench.tasks.text_to_image import between
@@ -105,40 +103,6 @@ def test_the_story_distance_says_what_it_is_not() -> None:
     assert all(said in summary for said in ("RECONSTRUCTED", "R(2+1)D-18", "singular"))
 
 
-def test_frechet_distance_is_that_of_torchmetrics() -> None:
-    image = pytest.importorskip("torchmetrics.image.fid")
-    rng = np.random.default_rng(0)
-    real, drawn = rng.normal(size=(60, 6)), rng.normal(1.0, 2.0, size=(50, 6))
-    metric = image.FrechetInceptionDistance(feature=_Given(6), normalize=True, input_img_size=(3, 8, 8)).set_dtype(
-        torch.float64
-    )
-    for rows, is_real in ((real, True), (drawn, False)):
-        metric.update(_carried(rows), real=is_real)
-    assert between("fid", real, drawn) == pytest.approx(float(metric.compute()), rel=1e-4)
-
-
-def test_kernel_distance_is_that_of_torchmetrics_on_one_subset_of_all_rows() -> None:
-    module = pytest.importorskip("torchmetrics.image.kid")
-    rng = np.random.default_rng(1)
-    real, drawn = rng.normal(size=(40, 5)), rng.normal(0.5, 1.0, size=(40, 5))
-    value = module.poly_mmd(torch.from_numpy(real), torch.from_numpy(drawn), degree=3, gamma=None, coef=1.0)
-    assert between("kid", real, drawn) == pytest.approx(float(value), rel=1e-9)
-
-
-def test_inception_score_is_one_without_variety_and_the_number_of_classes_at_best() -> None:
-    assert inception_score(np.full((9, 4), 0.25)) == pytest.approx(1.0)
-    assert inception_score(np.eye(5)) == pytest.approx(5.0)
-
-
-def test_inception_score_is_that_of_torchmetrics() -> None:
-    module = pytest.importorskip("torchmetrics.image.inception")
-    logits = np.random.default_rng(2).normal(size=(64, 4))
-    metric = module.InceptionScore(feature=_Given(4), splits=1, normalize=True)
-    metric.update(_carried(logits))
-    chances = torch.from_numpy(logits).softmax(1).numpy()
-    assert inception_score(chances) == pytest.approx(float(metric.compute()[0]), rel=1e-4)
-
-
 @settings(max_examples=25)
 @given(st.integers(2, 12), st.integers(1, 6), st.integers(0, 1000))
 def test_distances_of_a_sample_to_itself_and_to_a_shifted_one(rows: int, width: int, seed: int) -> None:
@@ -179,25 +143,3 @@ def test_micro_f1_counts_all_attributes_together() -> None:
     assert generation.micro_f1(labels, labels) == 1.0
     assert generation.micro_f1(np.array([[True, True], [False, True]]), labels) == pytest.approx(2 / 3)
     assert np.isnan(generation.micro_f1(np.zeros((1, 2), bool), np.zeros((1, 2), bool)))
-
-
-class _Given(torch.nn.Module):
-    """A feature network that hands back the numbers an image carries."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.num_features = width
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        # torchmetrics hands a custom network bytes or floats; three bytes carry 24 bits of a number.
-        images = (images * 255.0).round() if images.is_floating_point() else images
-        rows = images.reshape(len(images), -1)[:, : 3 * self.num_features].reshape(-1, self.num_features, 3).double()
-        return (rows @ torch.tensor([65536.0, 256.0, 1.0], dtype=torch.float64)) / 2**24 * 20.0 - 10.0
-
-
-def _carried(rows: np.ndarray) -> torch.Tensor:
-    whole = torch.from_numpy(((rows + 10.0) / 20.0 * 2**24).round()).long()
-    parts = torch.stack([whole >> 16, (whole >> 8) & 255, whole & 255], dim=-1).reshape(len(rows), -1)
-    images = torch.zeros(len(rows), 3 * 64)
-    images[:, : parts.shape[1]] = parts / 255.0
-    return images.reshape(-1, 3, 8, 8)

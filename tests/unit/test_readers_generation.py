@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from image_factories import encoded
+from PIL import Image
 
 from bench.data.dataset import open_dataset
-from bench.data.readers import african_storybook, sprites_stories
+from bench.data.readers import african_storybook, sprites_sequences, sprites_stories
 from bench.data.readers.captions import MAX_WORDS
 from bench.data.readers.groups import Groups
+from bench.data.readers.sprites_qa import DIRECTIONS, FRAME_PLACES, LAYERS, LOOKS, SHOES, SIDE, frame_cells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,6 +162,73 @@ def test_no_character_is_in_two_parts_and_captions_agree_with_labels() -> None:
         assert all(first != second for first, second in zip(story.acts, story.acts[1:], strict=False))
 
 
+# --- sprites-sequences -----------------------------------------------------------------------------------------------
+
+
+def test_a_character_is_in_the_same_part_whether_it_stands_or_moves() -> None:
+    stories, sequences = sprites_stories.draw_stories(), sprites_sequences.draw_sequences()
+    for part, found in sequences.items():
+        assert [(one.id, one.looks) for one in found] == [(story.id, story.looks) for story in stories[part]]
+    train = [(one.action, one.direction) for one in sequences["train"]]
+    assert {train.count(act) for act in sprites_stories.ACTS} <= set(range(80, 160)), "nine acts, each drawn often"
+    assert sprites_sequences.draw_sequences() == sequences
+
+
+def test_captions_of_a_sequence_tell_looks_once_and_count_the_steps() -> None:
+    one = sprites_sequences.Sequence("sprite-x", (1, 4, 1, 3), "cast", "left")
+    first, *later = sprites_sequences.tell(one)
+    assert first == (
+        "a character with white hair, tan skin, a blue top and teal trousers casts a spell facing left, step 1 of 8"
+    )
+    assert later == [f"the character casts a spell facing left, step {step} of 8" for step in range(2, 9)]
+
+
+@pytest.mark.parametrize(
+    ("action", "poses"),
+    [("walk", range(1, 9)), ("cast", (1, 2, 3, 4, 5, 6, 5, 8)), ("slash", (1, 2, 3, 4, 5, 6, 5, 1))],
+)
+def test_labels_of_a_sequence_say_looks_act_and_the_pose_that_is_seen(action: str, poses: Any) -> None:
+    one = sprites_sequences.Sequence("sprite-x", (1, 4, 1, 3), action, "left")
+    shown = [
+        {name for name, on in zip(sprites_sequences.ATTRIBUTES, row, strict=True) if on}
+        for row in sprites_sequences.labels(one)
+    ]
+    always = {action, "left", "white hair", "tan skin", "blue top", "teal trousers"}
+    assert shown == [always | {f"pose {pose}"} for pose in poses]
+
+
+def write_sheets(data_folder: Path) -> None:
+    """Sheets whose cells are grey by their number, on each layer in shades of its own; hair covers all else."""
+    path = data_folder / "sprites" / "sprites_sheets.zip"
+    path.parent.mkdir()
+    cells = sorted({cell for action in FRAME_PLACES for side in DIRECTIONS for cell in frame_cells(action, side)})
+    rows = cells[-1] // 13 + 1
+    with zipfile.ZipFile(path, "w") as archive:
+        for layer in (*LAYERS, "shoes"):
+            for variant in range(len(LOOKS.get(layer, "ab"))):
+                sheet = np.zeros((rows * SIDE, 13 * SIDE, 4), dtype=np.uint8)
+                for cell in cells:
+                    top, left = cell // 13 * SIDE, cell % 13 * SIDE
+                    sheet[top : top + SIDE, left : left + SIDE] = (cell, 40 * variant, 7, 255 if layer == "hair" else 0)
+                buffer = io.BytesIO()
+                Image.fromarray(sheet).save(buffer, "PNG", compress_level=1)
+                archive.writestr(f"{layer}/{variant}.png", buffer.getvalue())
+        assert SHOES in archive.namelist()
+
+
+def test_frames_of_a_sequence_are_those_of_its_action_in_order(data_folder: Path, monkeypatch: Any) -> None:
+    write_sheets(data_folder)
+    few = {part: found[:3] for part, found in sprites_sequences.draw_characters().items()}
+    monkeypatch.setattr(sprites_sequences, "draw_characters", lambda: few)
+    data = open_dataset("sprites-sequences")
+    train = data.training().train
+    assert train.frames.shape == (3, 8, 32, 32, 3) and train.labels is not None and train.labels.shape == (3, 8, 38)
+    for one, frames in zip(sprites_sequences.draw_sequences()["train"], train.frames, strict=True):
+        for cell, frame in zip(frame_cells(one.action, one.direction), frames, strict=True):
+            assert (np.asarray(frame) == (cell, 40 * one.looks[3], 7)).all()
+    assert data.digest != open_dataset("sprites-stories").digest
+
+
 # --- real files ------------------------------------------------------------------------------------------------------
 
 
@@ -172,3 +242,20 @@ def test_no_page_of_african_storybook_is_in_two_parts() -> None:
     ]
     # Different files may show the same few flat pixels once they are small.
     assert len(seen[0] & seen[1]) + len((seen[0] | seen[1]) & seen[2]) <= 2
+
+
+@pytest.mark.realdata
+def test_sprites_in_motion_repeat_a_picture_just_where_their_poses_say_so() -> None:
+    data = open_dataset("sprites-sequences")
+    training = data.training()
+    for rows in (training.valid, data.test()):
+        assert rows.labels is not None
+        for frames, labels in zip(rows.frames, rows.labels, strict=True):
+            poses = labels[:, -8:].argmax(axis=1)
+            same = (np.asarray(frames)[:, None] == np.asarray(frames)[None]).all(axis=(2, 3, 4))
+            assert (same == (poses[:, None] == poses[None])).all()
+
+
+@pytest.mark.realdata
+def test_sprites_stories_keep_their_identity() -> None:
+    assert open_dataset("sprites-stories").digest.startswith("f7ac9a3d1f444134f43c")

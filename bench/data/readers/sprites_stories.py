@@ -15,7 +15,7 @@ from PIL import Image
 from bench.data.files import derived_array, file_digest
 from bench.data.readers.captions import PARTS, StoryPart, side_of, stories_content
 from bench.data.readers.questions import grouped
-from bench.data.readers.sprites_qa import ACTIONS, DIRECTIONS, LAYERS, LOOKS, SIDE, ZIP, Scene, compose
+from bench.data.readers.sprites_qa import ACTIONS, DIRECTIONS, LAYERS, LOOKS, ZIP, frame_cells, painter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,33 @@ ATTRIBUTES = (
     *(f"{look} {thing}" for layer, thing in THINGS.items() for look in LOOKS[layer]),
 )
 """Names of the frame labels."""
+ACTS = tuple((action, direction) for action in ACTIONS for direction in DIRECTIONS)
+"""What a character can do, and which way."""
 _VARIANTS = 6
+
+
+class Character(NamedTuple):
+    """One character.
+
+    Attributes:
+        id: Its name.
+        looks: Variant of each of `LAYERS`.
+    """
+
+    id: str
+    looks: tuple[int, ...]
+
+
+class Strip(NamedTuple):
+    """The pictures of one story.
+
+    Attributes:
+        looks: Variant of each of `LAYERS`.
+        cells: Of the sheets, one for each frame.
+    """
+
+    looks: tuple[int, ...]
+    cells: tuple[int, ...]
 
 
 class Story(NamedTuple):
@@ -71,7 +97,13 @@ def read(request: Request) -> Content:
             part: StoryPart(
                 ids=[story.id for story in parts[part]],
                 captions=[tell(story) for story in parts[part]],
-                frames=_Frames(request, path, digest, parts[part], part),
+                frames=Strips(
+                    request,
+                    path,
+                    [Strip(story.looks, _moments(story)) for story in parts[part]],
+                    part=part,
+                    key=f"sprites-stories {READER_VERSION} {digest} {told(parts[part])}",
+                ),
                 labels=np.stack([labels(story) for story in parts[part]]),
             )
             for part in PARTS
@@ -83,29 +115,25 @@ def read(request: Request) -> Content:
     )
 
 
-def draw_stories() -> dict[str, list[Story]]:
-    """Draws the stories of each part; no character is in two parts."""
+def draw_characters() -> dict[str, list[Character]]:
+    """Puts each of all characters into one part."""
     total = _VARIANTS ** len(LAYERS)
     shares = {part: CHARACTERS[part] / total for part in ("test", "valid")} | {"train": 1.0}
     split = grouped((f"{index:04d}" for index in range(total)), seed=SEED, shares=shares)
-    stories: dict[str, list[Story]] = {}
-    for part in PARTS:
-        stories[part] = []
-        for name in split[part]:
-            rest = int(name)
-            looks = tuple(rest // _VARIANTS**power % _VARIANTS for power in reversed(range(len(LAYERS))))
-            id_ = f"sprite-{name}"
-            stories[part].append(Story(id_, looks, _acts(id_)))
-    return stories
+    return {part: [Character(f"sprite-{name}", _looks(int(name))) for name in split[part]] for part in PARTS}
+
+
+def draw_stories() -> dict[str, list[Story]]:
+    """Draws the stories of each part; no character is in two parts."""
+    return {
+        part: [Story(*character, _acts(character.id)) for character in found]
+        for part, found in draw_characters().items()
+    }
 
 
 def tell(story: Story) -> list[str]:
     """Returns the four captions."""
-    look = {layer: LOOKS[layer][variant] for layer, variant in zip(LAYERS, story.looks, strict=True)}
-    who = (
-        f"a character with {look['hair']} hair, {look['body']} skin, a {look['topwear']} top "
-        f"and {look['bottomwear']} trousers"
-    )
+    who = introduced(story.looks)
     return [
         f"{who if frame == 0 else 'the character'} {SAYS[action]} facing {direction}"
         for frame, (action, direction) in enumerate(story.acts)
@@ -114,44 +142,80 @@ def tell(story: Story) -> list[str]:
 
 def labels(story: Story) -> np.ndarray:
     """Returns (4, 30) bool: what `ATTRIBUTES` each frame shows."""
-    look = {f"{LOOKS[layer][variant]} {THINGS[layer]}" for layer, variant in zip(LAYERS, story.looks, strict=True)}
+    look = look_names(story.looks)
     return np.array([[name in look or name in act for name in ATTRIBUTES] for act in story.acts])
 
 
-class _Frames:
-    """Loads the frames of a part, put together once and memory-mapped ever after."""
+def introduced(looks: Sequence[int]) -> str:
+    """Returns what a first caption calls a character: all of its looks."""
+    look = {layer: LOOKS[layer][variant] for layer, variant in zip(LAYERS, looks, strict=True)}
+    return (
+        f"a character with {look['hair']} hair, {look['body']} skin, a {look['topwear']} top "
+        f"and {look['bottomwear']} trousers"
+    )
 
-    def __init__(self, request: Request, path: Path, digest: str, stories: Sequence[Story], part: str) -> None:
-        self.request, self.path, self.stories, self.part = request, path, stories, part
-        told = hashlib.sha256(repr(list(stories)).encode()).hexdigest()
+
+def look_names(looks: Sequence[int]) -> set[str]:
+    """Returns the four of `ATTRIBUTES` that a character's looks are."""
+    return {f"{LOOKS[layer][variant]} {THINGS[layer]}" for layer, variant in zip(LAYERS, looks, strict=True)}
+
+
+def stream(seed: str, name: str) -> np.random.Generator:
+    """Returns the random stream of one character, which depends on no other character."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "little")))
+
+
+def told(stories: Sequence[NamedTuple]) -> str:
+    """Returns the sha256 of stories as they are written."""
+    return hashlib.sha256(repr(list(stories)).encode()).hexdigest()
+
+
+class Strips:
+    """Loads the frames of a part, painted once and memory-mapped ever after.
+
+    Args:
+        request: What was asked for.
+        path: The zip of the sheets.
+        strips: What to paint; all have the same number of frames.
+        part: Its name, for progress.
+        key: What the frames are a function of, besides their side.
+    """
+
+    def __init__(self, request: Request, path: Path, strips: Sequence[Strip], *, part: str, key: str) -> None:
+        self.request, self.path, self.strips, self.part = request, path, strips, part
         self.side = side_of(request)
-        self.key = f"sprites-stories {READER_VERSION} {digest} {told} side {self.side}"
+        self.key = f"{key} side {self.side}"
+        self.shape = (len(strips), len(strips[0].cells), self.side, self.side, 3)
 
     def __call__(self) -> np.ndarray:
-        shape = (len(self.stories), FRAMES, self.side, self.side, 3)
-        return derived_array(self.key, shape, self._build, dtype=np.uint8)
+        """Returns (n, F, side, side, 3) uint8 frames."""
+        return derived_array(self.key, self.shape, self._build, dtype=np.uint8)
 
     def _build(self, target: Path) -> None:
-        # Two acts make a scene of the compositor.
-        scenes = [Scene(f"{story.id} {half}", story.looks, (story.acts[2 * half], story.acts[2 * half + 1]))
-                  for story in self.stories for half in range(FRAMES // 2)]  # fmt: skip
-        found = np.empty((len(scenes) * 2, self.side, self.side, 3), dtype=np.uint8)
-        for place, clips in enumerate(compose(self.path, scenes)):
-            acts = clips.reshape(2, -1, SIDE, SIDE, 3)[:, MOMENT]
-            for act, picture in enumerate(acts):
-                small = Image.fromarray(picture).resize((self.side, self.side), Image.Resampling.BOX)
-                found[2 * place + act] = np.asarray(small)
-            self.request.progress(f"putting together {self.request.id} {self.part}", place + 1, len(scenes))
-        np.save(target, found.reshape(len(self.stories), FRAMES, self.side, self.side, 3), allow_pickle=False)
+        paint = painter(self.path)
+        found = np.empty(self.shape, dtype=np.uint8)
+        for row, strip in enumerate(self.strips):
+            for frame, cell in enumerate(strip.cells):
+                picture = Image.fromarray(paint(strip.looks, cell))
+                found[row, frame] = np.asarray(picture.resize((self.side, self.side), Image.Resampling.BOX))
+            self.request.progress(f"painting {self.request.id} {self.part}", row + 1, len(self.strips))
+        np.save(target, found, allow_pickle=False)
+
+
+def _looks(number: int) -> tuple[int, ...]:
+    return tuple(number // _VARIANTS**power % _VARIANTS for power in reversed(range(len(LAYERS))))
+
+
+def _moments(story: Story) -> tuple[int, ...]:
+    return tuple(frame_cells(*act)[MOMENT] for act in story.acts)
 
 
 def _acts(name: str) -> tuple[tuple[str, str], ...]:
-    digest = hashlib.sha256(f"{SEED}:{name}".encode()).digest()
-    rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "little")))
-    every = [(action, direction) for action in ACTIONS for direction in DIRECTIONS]
+    rng = stream(SEED, name)
     acts: list[tuple[str, str]] = []
     while len(acts) < FRAMES:
-        drawn = every[int(rng.integers(len(every)))]
+        drawn = ACTS[int(rng.integers(len(ACTS)))]
         if not acts or drawn != acts[-1]:
             acts.append(drawn)
     return tuple(acts)

@@ -45,7 +45,11 @@ class StoryGAN(StoryGenerator):
     modes: ClassVar[tuple[str, ...]] = ("visualisation",)
 
     class Config(GradientConfig):
-        """Settings of `storygan`; published: context 128, noise 100, kernel 15, batch 24, 64 pixels."""
+        """Settings of `storygan`.
+
+        Of the authors' code (yitong91/StoryGAN at 6172f8a, clevr.yml): width 96 (GF_DIM 192, DF_DIM 96), noise 10,
+        kernel 15, batch 24, 64 pixels, and a context as wide as their sentences, 75 there.
+        """
 
         lr: Annotated[float, Choices(1e-4, 2e-4, 4e-4)] = 2e-4
         """Adam's step size of all players; its decay rates are 0.5 and 0.999."""

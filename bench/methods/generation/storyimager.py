@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
@@ -10,21 +9,23 @@ from pydantic import Field
 
 from bench.methods.base import Context, Loss
 from bench.methods.generator import StoryGenerator
+from bench.methods.layers.frozen import FrozenLeftOut
 from bench.methods.layers.story_attention import adapt, adapter_parameters
+from bench.methods.layers.story_checkpoint import StableDiffusionParts
 from bench.methods.layers.story_context import ContextExtractor
-from bench.methods.layers.story_parts import PixelParts, StableDiffusionParts
+from bench.methods.layers.story_parts import PixelParts
 from bench.methods.layers.storyboard import MaskBank, Order, storyboard
 from bench.methods.layers.unet import ImageDiffusionConfig, draw_noise, guided, resized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from bench.methods.generator import StoryBatch, StoryPrompts
 
 
-class StoryImager(StoryGenerator):
+class StoryImager(FrozenLeftOut, StoryGenerator):
     """All frames of a story at once, as one picture, with any of them given.
 
     RECONSTRUCTED from the paper's figures and abstract: the authors' repository holds no code.
@@ -88,7 +89,7 @@ class StoryImager(StoryGenerator):
             self.parts = PixelParts(config, context, config.frame_side)
         else:
             self.parts = StableDiffusionParts(config.checkpoint, self.board, context.dtype, config.frame_side)
-            self.encoders = frozenset({Path(config.checkpoint).name})
+            self.encoders = frozenset({self.parts.identity})
         adapt(self.parts.unet, self.board, rank=config.rank, story_tokens=config.story_tokens)
         for weight in adapter_parameters(self.parts.unet):
             weight.requires_grad_(True)
@@ -102,17 +103,6 @@ class StoryImager(StoryGenerator):
             heads=config.heads,
             dtype=context.dtype,
         )
-        if config.checkpoint is not None:
-            self.register_load_state_dict_pre_hook(_keep_frozen)
-
-    def state_dict(self, *args: Any, **options: Any) -> Any:
-        """Returns the weights; those of a checkpoint are left out."""
-        state = super().state_dict(*args, **options)
-        if self.config.checkpoint is not None:
-            prefix = options.get("prefix", "")
-            for name in frozen_names(self):
-                state.pop(f"{prefix}{name}", None)
-        return state
 
     def loss(self, batch: StoryBatch) -> Loss:
         """Returns the masked loss of a batch, under masks, steps and noise from the global stream."""
@@ -181,18 +171,6 @@ class StoryImager(StoryGenerator):
             return answer
 
         return predict
-
-
-def frozen_names(method: nn.Module) -> list[str]:
-    """Returns the names of weights that training leaves as they are."""
-    return [name for name, weight in method.named_parameters() if not weight.requires_grad]
-
-
-def _keep_frozen(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Lets a method's weights be loaded strictly although the checkpoint's are not among them."""
-    weights = dict(module.named_parameters())
-    for name in frozen_names(module):
-        state[f"{prefix}{name}"] = weights[name].detach()
 
 
 METHOD = StoryImager
