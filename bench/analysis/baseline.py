@@ -8,19 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.analysis.summary import effort_text
+from bench.atomic import write_atomic
 from bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     import polars as pl
 
@@ -208,29 +207,7 @@ def write_baseline(path: Path, baseline: Baseline) -> bool:
     try:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return False
-        write_whole(path, text)
+        write_atomic(path, text.encode())
     except OSError as error:
         raise UserError(f"baseline '{path}' cannot be written: {error}.") from error
     return True
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file through a neighbour that takes its place, so that no reader sees half of it.
-
-    Raises:
-        OSError: The folder does not exist or may not be written.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # A temporary file is private; the result gets the mode that any new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -15,6 +15,7 @@ from bench.cli.options import (
     BudgetOption,
     DeviceOption,
     FreshOption,
+    JobsOption,
     JsonOption,
     ManyValues,
     SeedOption,
@@ -52,9 +53,7 @@ def command(
     budget: BudgetOption = None,
     seed: SeedOption = None,
     fresh: FreshOption = False,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Jobs side by side; by default what the machine holds.")
-    ] = None,
+    jobs: JobsOption = None,
     device: DeviceOption = "auto",
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit XML.")] = None,
     summary: Annotated[
@@ -92,7 +91,7 @@ def command(
         if name:
             _append(Path(name), text)
     if junit is not None:
-        _write(junit, to_junit(verdicts))
+        output.write(junit, to_junit(verdicts))
     if as_json:
         output.emit(to_json(verdicts) | {"seconds": report.seconds, "computed": report.computed})
     else:
@@ -130,7 +129,7 @@ def _execute(
     silent: bool,
 ) -> Report:
     from bench.cli.progress import ProgressBar
-    from bench.execution.display import SilentDisplay, make_display
+    from bench.execution.display import make_display
     from bench.execution.driver import Options, execute
     from bench.execution.plan import build_plan
     from bench.spec.check import validate_spec
@@ -138,7 +137,7 @@ def _execute(
     loaded = validate_spec(spec)
     with ProgressBar(silent=silent) as bar:
         plan = build_plan(loaded, store, budget=budget, seeds=seeds, device=device, fresh=fresh, progress=bar)
-    display = SilentDisplay() if silent else make_display()
+    display = make_display(json=silent)
     return execute(plan, store, Options(device=device, jobs=jobs), display)
 
 
@@ -180,14 +179,5 @@ def _append(path: Path, text: str) -> None:
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be written: {error}.") from error
-
-
-def _write(path: Path, text: str) -> None:
-    from bench.analysis.baseline import write_whole
-
-    try:
-        write_whole(path, text)
     except OSError as error:
         raise UserError(f"'{path}' cannot be written: {error}.") from error

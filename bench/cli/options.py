@@ -26,6 +26,9 @@ SeedOption = Annotated[
     list[int] | None, typer.Option("--seed", metavar="N...", help="These seeds in place of the budget's.")
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Run again what the store already has.")]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Jobs side by side; by default what the machine holds.")
+]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="The beginning of a run's fingerprint, or METHOD:DATASET:SEED.")
 ]

@@ -10,6 +10,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.atomic import write_atomic
+from bench.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -56,6 +59,18 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Prints a warning on stderr."""
     console(stderr=True).print(f"warning: {text}", style="yellow")
+
+
+def write(path: Path, text: str) -> None:
+    """Writes what is asked for as a file, whole or not at all.
+
+    Raises:
+        UserError: The folder does not exist or cannot be written.
+    """
+    try:
+        write_atomic(path, text.encode())
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be written: {error}.") from error
 
 
 def error(problem: BenchError) -> None:

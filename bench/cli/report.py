@@ -78,7 +78,7 @@ def command(
         compared = significance(opened, tables, reference) if reference is not None and tables else None
     wanted = Form.json if as_json else _form(form, out)
     if out is not None:
-        _write(out, render(tables, wanted.value, significance=compared))
+        output.write(out, render(tables, wanted.value, significance=compared))
         output.note(f"{output.count(len(tables), 'table')} written to {out}")
     elif wanted is not Form.text:
         sys.stdout.write(render(tables, wanted.value, significance=compared))
@@ -101,15 +101,6 @@ def _form(form: Form, out: Path | None) -> Form:
             hint=f"Give --format, or a name that ends in {', '.join(known)}.",
         )
     return known[out.suffix.lower()]
-
-
-def _write(path: Path, text: str) -> None:
-    from bench.analysis.baseline import write_whole
-
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be written: {error}.") from error
 
 
 def _print_marked(tables: Sequence[Table], compared: Significance) -> None:

@@ -15,6 +15,7 @@ from bench.cli.options import (
     BudgetOption,
     DeviceOption,
     FreshOption,
+    JobsOption,
     JsonOption,
     ManyValues,
     OnlyOption,
@@ -38,9 +39,7 @@ def command(
     *,
     budget: BudgetOption = None,
     store: StoreOption = DEFAULT_STORE,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Jobs side by side; by default what the machine holds.")
-    ] = None,
+    jobs: JobsOption = None,
     device: DeviceOption = "auto",
     only: OnlyOption = None,
     seed: SeedOption = None,
@@ -53,7 +52,7 @@ def command(
     Ctrl-C once finishes the jobs that run, twice stops at once; the same command goes on later. Exit code: 0 all done,
     1 some cell failed, 2 the input is wrong, 130 interrupted.
     """
-    from bench.execution.display import SilentDisplay, make_display
+    from bench.execution.display import make_display
     from bench.execution.driver import Options, execute
     from bench.execution.plan import build_plan
     from bench.spec.check import validate_spec
@@ -76,7 +75,7 @@ def command(
             progress=bar,
         )
     with Store.open(store) as opened:
-        display = SilentDisplay() if silent else make_display()
+        display = make_display(json=silent)
         report = execute(plan, opened, Options(device=device, jobs=jobs), display)
         tables = tables_of(report, opened)
         address = opened.address

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench import atomic
 from bench.data.paths import cache_root
 from bench.errors import DataError
 
@@ -49,16 +50,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     with cannot_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = path.parent / name
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        atomic.write_atomic(path, content)
 
 
 @contextmanager

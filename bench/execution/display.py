@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from bench.execution.slots import Slot
@@ -29,8 +29,8 @@ class Activity:
     select: str
 
 
-class Display(Protocol):
-    """Where progress is shown."""
+class Display:
+    """Where progress is shown; what a display does not override shows nothing."""
 
     def begin(self, header: list[str], jobs: int) -> None:
         """The work starts: `jobs` trials and runs."""
@@ -57,35 +57,11 @@ class Display(Protocol):
         """The work is over."""
 
 
-class SilentDisplay:
+class SilentDisplay(Display):
     """Shows nothing."""
 
-    def begin(self, header: list[str], jobs: int) -> None:
-        """Shows nothing."""
 
-    def note(self, text: str) -> None:
-        """Shows nothing."""
-
-    def warn(self, text: str) -> None:
-        """Shows nothing."""
-
-    def started(self, slot: Slot, activity: Activity) -> None:
-        """Shows nothing."""
-
-    def epoch(self, slot: Slot, activity: Activity, epoch: int, value: float | None) -> None:
-        """Shows nothing."""
-
-    def ended(self, slot: Slot | None, activity: Activity, status: str, summary: str) -> None:
-        """Shows nothing."""
-
-    def fewer(self, jobs: int) -> None:
-        """Shows nothing."""
-
-    def finish(self) -> None:
-        """Shows nothing."""
-
-
-class PlainDisplay(SilentDisplay):
+class PlainDisplay(Display):
     """One line per event, for pipes and logs; a long training says where it is every now and then.
 
     Args:

@@ -8,14 +8,14 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.execution.display import epoch_text
+from bench.execution.display import Display, epoch_text
 
 if TYPE_CHECKING:
     from bench.execution.display import Activity
     from bench.execution.slots import Slot
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """Rich's live view; finished jobs scroll by above it.
 
     Args:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import polars as pl
 from pydantic import ValidationError
 
+from bench.atomic import write_atomic
 from bench.data.paths import cache_root
 from bench.execution.jobs import Job, Outcome
 from bench.store.records import SampleRecord
@@ -71,19 +72,6 @@ def job_digest(job: Job) -> str:
     """Returns the sha256 of what decides a job's result; where and how fast it runs is left out."""
     content = json.dumps(job.model_dump(mode="json", exclude=_NOT_THE_RESULT), sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file so that other processes see all of it or nothing, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def prepare_folder(work_dir: Path, job: Job) -> Path:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import time
 from typing import TYPE_CHECKING
 
 import polars as pl
 import torch
 
+from bench.atomic import replacing
 from bench.data.dataset import open_dataset
 from bench.errors import DataError
 from bench.execution.checkpoints import open_checkpoints
@@ -129,12 +128,9 @@ def write_samples(path: Path, samples: Sequence[Sample]) -> None:
 
 
 def _write_frame(path: Path, frame: pl.DataFrame) -> None:
-    buffer = io.BytesIO()
-    frame.write_ipc(buffer, compression="zstd")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(buffer.getvalue())
-    partial.replace(path)
+    with replacing(path) as temporary:
+        frame.write_ipc(temporary, compression="zstd")
 
 
 def _views(job: Job, dataset: Dataset) -> dict[str, View]:

@@ -55,8 +55,13 @@ class Evaluation:
     @property
     def values(self) -> dict[str, float]:
         """Metric name to its mean over its units, or to its total; NaN for a metric without units."""
-        means = {name: mean_of(scores) for name, scores in self.scores.items()}
-        return means | {name: float(value) for name, value in self.totals.items()}
+        return values_of(self.scores, self.totals)
+
+
+def values_of(scores: Mapping[str, np.ndarray], totals: Mapping[str, float]) -> dict[str, float]:
+    """Returns metric name to its mean over its units, or to its total; NaN for a metric without units."""
+    means = {name: mean_of(values) for name, values in scores.items()}
+    return means | {name: float(value) for name, value in totals.items()}
 
 
 def mean_of(scores: np.ndarray) -> float:

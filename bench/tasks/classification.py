@@ -14,8 +14,9 @@ from bench.methods.classifier import Classifier, ImageBatch, TextBatch, as_image
 from bench.metrics import classification
 from bench.metrics.classification import Predictions
 from bench.tasks.augment import augment
-from bench.tasks.base import Evaluation, Sample, mean_of
-from bench.tasks.scoring import scoring
+from bench.tasks.base import Evaluation, Sample, values_of
+from bench.tasks.batches import Shuffled
+from bench.tasks.scoring import place_of, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,26 +48,22 @@ class TrainingImages:
     ) -> None:
         self.data = data
         self.labels = torch.from_numpy(np.array(data.train.labels, dtype=np.int64))
-        self.batch_size = batch_size
+        self.order = Shuffled(len(self.labels), batch_size, generator)
         self.device = device
         self.generator = generator
 
     def epoch(self) -> Iterator[ImageBatch]:
         """Yields the batches of one epoch."""
-        order = torch.randperm(len(self.labels), generator=self.generator)
-        parts = list(order.split(self.batch_size))
-        if len(parts) > 1 and self.batch_size > 1 and len(parts[-1]) == 1:
-            parts[-2:] = [torch.cat(parts[-2:])]
-        for rows in parts:
+        for rows in self.order.epoch():
             yield self.batch(rows)
 
-    def batch(self, rows: torch.Tensor) -> ImageBatch:
+    def batch(self, rows: np.ndarray) -> ImageBatch:
         """Returns the augmented batch of some training images, (B,) int64 rows."""
-        at, text = rows.numpy(), self.data.text
-        pixels = torch.from_numpy(np.array(self.data.train.pixels[at])).to(self.device)
+        text = self.data.text
+        pixels = torch.from_numpy(np.array(self.data.train.pixels[rows])).to(self.device)
         words = None
         if text is not None:
-            tokens = torch.from_numpy(text.tokens[at].astype(np.int64))
+            tokens = torch.from_numpy(text.tokens[rows].astype(np.int64))
             lengths = (tokens > 0).sum(1).clamp(min=1)
             words = TextBatch(tokens.to(self.device), lengths.to(self.device))
         return ImageBatch(augment(pixels, self.generator), self.labels[rows].to(self.device), words)
@@ -110,7 +107,7 @@ class ClassificationTask:
             )
         predictions = predict(method, {CLEAN: data.valid})
         scores, totals = classification.score(predictions, data.classes, here)
-        values = {name: mean_of(units) for name, units in scores.items()} | totals
+        values = values_of(scores, totals)
         if np.isnan(values[metrics[0]]):
             raise UserError(
                 f"metric {metrics[0]!r} cannot select: {data.name!r} has no validation image of that class.",
@@ -176,12 +173,12 @@ def confusion_sample(predictions: Predictions, classes: Sequence[str]) -> Sample
 
 
 def _logits(method: Classifier, images: LabelledImages) -> np.ndarray:
-    known = next((tensor for tensor in method.parameters() if tensor.is_floating_point()), torch.zeros(()))
-    block = IMAGES_PER_BLOCK if known.device.type == "cpu" else 4 * IMAGES_PER_BLOCK
+    place = place_of(method)
+    block = IMAGES_PER_BLOCK if place.device.type == "cpu" else 4 * IMAGES_PER_BLOCK
     found = np.empty((len(images), method.n_classes), dtype=np.float64)
     for start in range(0, len(images), block):
         pixels = torch.from_numpy(np.array(images.pixels[start : start + block]))
-        logits = method.logits(as_images(pixels.to(known.device), known.dtype))
+        logits = method.logits(as_images(pixels.to(place.device), place.dtype))
         if not bool(torch.isfinite(logits).all()):
             raise DivergedError(f"{type(method).__name__} gave logits that are not finite", epoch=0)
         found[start : start + block] = logits.double().cpu().numpy()

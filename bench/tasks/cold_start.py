@@ -20,9 +20,10 @@ from bench.errors import UserError, did_you_mean
 from bench.methods.annotated import AnnotatedPairBatch, ItemWords
 from bench.methods.base import Method, Recommender
 from bench.metrics import ranking
-from bench.tasks.base import Evaluation, mean_of
-from bench.tasks.ranks import UserRows, block_of, count_higher, finite, group_by_user
+from bench.tasks.base import Evaluation
+from bench.tasks.ranks import UserRows, block_of, finite, group_by_user, mask_rows, ranks_of
 from bench.tasks.recommendation import HistoryBatches, PairBatches
+from bench.tasks.scoring import scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,8 +144,7 @@ class ColdStartTask:
             UserError: A metric has no condition in brackets.
             DivergedError: A score is not finite.
         """
-        scores = score(method, data, data.valid, [data.train], COLD_VALID, metrics).scores
-        return {name: mean_of(values) for name, values in scores.items()}
+        return score(method, data, data.valid, [data.train], COLD_VALID, metrics).values
 
     def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
         """Opens the test split and scores a trained method; train and validation rows are masked.
@@ -245,41 +245,18 @@ def _ranks(
         place[name][items] = np.arange(len(items))
     columns = {name: torch.from_numpy(items).to(device) for name, items in ranked.items()}
     found = {name: np.full(len(targets.items), ranking.NEVER, dtype=np.int64) for name in ranked}
-    owners = np.repeat(mask.users, np.diff(mask.offsets))
-    method.eval()
-    with torch.no_grad():
-        method.begin_scoring()
+    with scoring(method):
         for start in range(0, len(targets.users), block):
             users = targets.users[start : start + block]
             scores = finite(method.score(torch.from_numpy(users).to(device)), method)
-            first, last = np.searchsorted(owners, [users[0], users[-1] + 1])
-            seen = first + np.flatnonzero(np.isin(owners[first:last], users))
-            mask_rows = torch.from_numpy(np.searchsorted(users, owners[seen])).to(device)
-            scores[mask_rows, torch.from_numpy(mask.items[seen]).to(device)] = -torch.inf
+            mask_rows(scores, users, mask)
             low, high = int(targets.offsets[start]), int(targets.offsets[min(start + block, len(targets.users))])
             rows = np.repeat(np.arange(len(users)), np.diff(targets.offsets[start : start + len(users) + 1]))
             for name, column in columns.items():
                 places = place[name][targets.items[low:high]]
-                found[name][low:high] = _ranks_of(scores.index_select(1, column), rows, places)
+                among = scores.index_select(1, column)
+                found[name][low:high] = ranks_of(among, rows, places, torch.empty_like(among))
     return found
-
-
-def _ranks_of(scores: Tensor, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Ranks targets (row, column of `scores`); a column below 0 is none and stays `NEVER`. Rows ascend."""
-    ranks = np.full(len(rows), ranking.NEVER, dtype=np.int64)
-    inside = np.flatnonzero(places >= 0)
-    first = np.searchsorted(rows[inside], rows[inside])
-    nth = np.arange(len(inside)) - first
-    buffer = torch.empty_like(scores)
-    # Users have few targets each: the k-th targets of all users are ranked together, so each pass reads every row once.
-    for k in range(int(nth.max(initial=-1)) + 1):
-        chosen = inside[nth == k]
-        row = torch.from_numpy(rows[chosen]).to(scores.device)
-        column = torch.from_numpy(places[chosen]).to(scores.device)
-        ahead = count_higher(scores, row, column, buffer)
-        reachable = torch.isfinite(scores[row, column])
-        ranks[chosen] = torch.where(reachable, ahead + 1, ranking.NEVER).cpu().numpy()
-    return ranks
 
 
 TASK = ColdStartTask()

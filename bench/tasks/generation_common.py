@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from bench.errors import DivergedError, UserError
 from bench.methods.generator import Prompts
 from bench.metrics.generation import check_evaluators, take_apart
 from bench.metrics.manipulation import cosines
+from bench.tasks.scoring import Place, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.data.generation import GenerationData, Texts
     from bench.encoders.base import ImageTextEncoder
@@ -35,19 +36,6 @@ _KEPT = 24
 _K = TypeVar("_K")
 _judges: dict[tuple[str, ...], Any] = {}
 _seen: dict[tuple[str, ...], np.ndarray] = {}
-
-
-class Place(NamedTuple):
-    """Where a method computes: what its inputs must look like."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-
-def place_of(method: Method) -> Place:
-    """Returns the device and the floating type of a method's parameters; CPU and float32 where it has none."""
-    known = next((tensor for tensor in method.parameters() if tensor.is_floating_point()), torch.zeros(()))
-    return Place(known.device, known.dtype)
 
 
 def part_of(part: object, kind: type[_K], name: str, what: str) -> _K:
@@ -68,27 +56,6 @@ def part_of(part: object, kind: type[_K], name: str, what: str) -> _K:
             hint="Use it with the task its card names (`bench data info`).",
         )
     return part
-
-
-class Shuffled:
-    """Shuffled rows of an epoch. A last batch of one row joins the one before it: batch normalisation needs two.
-
-    Args:
-        rows: Number of rows.
-        batch_size: Rows in a batch; the last of an epoch may be smaller, or larger by one.
-        generator: CPU random stream.
-    """
-
-    def __init__(self, rows: int, batch_size: int, generator: torch.Generator) -> None:
-        self.rows, self.batch_size, self.generator = rows, batch_size, generator
-
-    def epoch(self) -> Iterator[np.ndarray]:
-        """Yields (B,) int64 rows."""
-        parts = list(torch.randperm(self.rows, generator=self.generator).split(self.batch_size))
-        if len(parts) > 1 and self.batch_size > 1 and len(parts[-1]) == 1:
-            parts[-2:] = [torch.cat(parts[-2:])]
-        for part in parts:
-            yield part.numpy()
 
 
 def as_images(pixels: np.ndarray, place: Place) -> torch.Tensor:
@@ -216,10 +183,9 @@ class Judges:
             _remember(_seen, key, found)
         return found
 
-    def probabilities(self, name: str, pixels: np.ndarray) -> np.ndarray:
-        """Returns (n, C) float64 class probabilities of a feature network."""
-        network = self._network(name)
-        return self._blocks(pixels, lambda images: network.logits(images).double().softmax(1))
+    def logits(self, name: str, pixels: np.ndarray) -> np.ndarray:
+        """Returns (n, C) float64 logits of a feature network."""
+        return self._blocks(pixels, self._network(name).logits)
 
     def attributes(self, name: str, pixels: np.ndarray) -> np.ndarray:
         """Returns (n, K) float64 probabilities of frame labels."""

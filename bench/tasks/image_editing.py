@@ -17,27 +17,25 @@ from bench.errors import UserError
 from bench.methods.generator import ImageEditor, ImageTextBatch
 from bench.metrics import generation
 from bench.metrics.manipulation import manipulation_precision
-from bench.tasks.base import Evaluation, mean_of
+from bench.tasks.base import Evaluation, values_of
+from bench.tasks.batches import Shuffled
 from bench.tasks.generation_common import (
     BLOCK,
     SEED,
     VALIDATED,
     Judges,
-    Place,
-    Shuffled,
     Stopwatch,
     as_images,
     as_pixels,
     checked,
     judged,
     part_of,
-    place_of,
     prompts_at,
     subset,
 )
 from bench.tasks.grids import picture_grid
-from bench.tasks.scoring import scoring
-from bench.tasks.text_to_image import Drawn, at_rows, distance, texts_at
+from bench.tasks.scoring import Place, place_of, scoring
+from bench.tasks.text_to_image import Drawn, at_rows, texts_at, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -130,7 +128,7 @@ class ImageEditingTask:
         part = requests(data.valid, data.name)
         part = _some(part, subset(len(part), VALIDATED))
         scores, totals = score(judges, parsed, edit(method, part), part, "valid", data.name)
-        return {name: mean_of(values) for name, values in scores.items()} | totals
+        return values_of(scores, totals)
 
     def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
         """Opens the test split and makes each edit once.
@@ -228,13 +226,9 @@ def score(
                     hint="Leave it out, or use emoji-edits or shapes-edits.",
                 )
             scores[name] = generation.squared_error(made.pixels if kind == "target_error" else before, asked.truth)
-        elif kind == "seconds_per_image":
-            totals[name] = made.seconds / len(made.pixels)
-        elif kind == "is":
-            totals[name] = generation.inception_score(judges.probabilities(network, made.pixels))
         else:
             real = before if asked.truth is None else np.asarray(asked.truth)
-            totals[name] = distance(judges, kind, network, made.pixels, real, f"{part} edits")
+            totals[name] = total(judges, kind, network, made, real, f"{part} edits")
     return scores, totals
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.data.generation import GenerationData
-    from bench.tasks.generation_common import Place
+    from bench.tasks.scoring import Place
 
 LONGEST_PROMPT = 2_000
 """Characters of a prompt that are read; what follows is left out, with a notice."""

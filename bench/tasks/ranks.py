@@ -9,6 +9,7 @@ import torch
 
 from bench.errors import DivergedError
 from bench.metrics.ranking import NEVER
+from bench.tasks.scoring import scoring
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,45 +107,61 @@ def rank_targets(method: Recommender, targets: UserRows, masked: UserRows) -> np
     device, block = block_of(method)
     ranks = np.empty(len(targets.items), dtype=np.int64)
     buffer: Tensor | None = None
-    method.eval()
-    with torch.no_grad():
-        method.begin_scoring()
+    with scoring(method):
         for start in range(0, len(targets.users), block):
             users = targets.users[start : start + block]
             scores = finite(method.score(torch.from_numpy(users).to(device)), method)
             if buffer is None or buffer.dtype != scores.dtype:
                 buffer = torch.empty_like(scores)
-            mask_rows, mask_items = _rows_of(users, masked)
-            scores[torch.from_numpy(mask_rows).to(device), torch.from_numpy(mask_items).to(device)] = -torch.inf
+            mask_rows(scores, users, masked)
             low, high = targets.offsets[start], targets.offsets[min(start + block, len(targets.users))]
-            ranks[low:high] = _block_ranks(scores, targets, start, len(users), buffer)
+            rows = np.repeat(np.arange(len(users)), np.diff(targets.offsets[start : start + len(users) + 1]))
+            ranks[low:high] = ranks_of(scores, rows, targets.items[low:high], buffer)
     return ranks
 
 
-def _rows_of(users: np.ndarray, grouped: UserRows) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (row in `users`, item) of every grouped row of these users."""
-    if not len(grouped.users):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    place = np.minimum(np.searchsorted(grouped.users, users), len(grouped.users) - 1)
-    found = grouped.users[place] == users
-    starts = np.where(found, grouped.offsets[place], 0)
-    counts = np.where(found, grouped.offsets[place + 1] - starts, 0)
+def mask_rows(scores: Tensor, users: np.ndarray, masked: UserRows) -> None:
+    """Takes the masked items of some users out of their candidates, in place.
+
+    Args:
+        scores: (n, items), a row per user.
+        users: (n,) their ids.
+        masked: Items by user; users without a row mask nothing.
+    """
+    if not len(masked.users):
+        return
+    place = np.minimum(np.searchsorted(masked.users, users), len(masked.users) - 1)
+    found = masked.users[place] == users
+    starts = np.where(found, masked.offsets[place], 0)
+    counts = np.where(found, masked.offsets[place + 1] - starts, 0)
     rows = np.repeat(np.arange(len(users)), counts)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return rows, grouped.items[np.repeat(starts, counts) + within]
+    items = masked.items[np.repeat(starts, counts) + within]
+    scores[torch.from_numpy(rows).to(scores.device), torch.from_numpy(items).to(scores.device)] = -torch.inf
 
 
-def _block_ranks(scores: Tensor, targets: UserRows, start: int, n_users: int, buffer: Tensor) -> np.ndarray:
-    offsets = targets.offsets[start : start + n_users + 1]
-    counts = np.diff(offsets)
-    out = np.empty(int(offsets[-1] - offsets[0]), dtype=np.int64)
+def ranks_of(scores: Tensor, rows: np.ndarray, columns: np.ndarray, buffer: Tensor) -> np.ndarray:
+    """Ranks targets among the candidates of their rows.
+
+    Args:
+        scores: (n, candidates) finite or -inf.
+        rows: (t,) int64 row of each target, ascending.
+        columns: (t,) int64 column of each target; below 0 for what is no candidate.
+        buffer: (≥ n, candidates) scratch of the scores' type.
+
+    Returns:
+        (t,) int64 ranks from 1; `NEVER` for what is no candidate or has the score -inf.
+    """
+    ranks = np.full(len(rows), NEVER, dtype=np.int64)
+    inside = np.flatnonzero(columns >= 0)
+    first = np.searchsorted(rows[inside], rows[inside])
+    nth = np.arange(len(inside)) - first
     # Users have few targets each: the k-th targets of all users are ranked together, so each pass reads every row once.
-    for k in range(int(counts.max(initial=0))):
-        rows = np.flatnonzero(counts > k)
-        where = offsets[rows] - offsets[0] + k
-        items = torch.from_numpy(targets.items[offsets[rows] + k]).to(scores.device)
-        row_tensor = torch.from_numpy(rows).to(scores.device)
-        ahead = count_higher(scores, row_tensor, items, buffer)
-        reachable = torch.isfinite(scores[row_tensor, items])
-        out[where] = np.where(reachable.cpu().numpy(), ahead.cpu().numpy() + 1, NEVER)
-    return out
+    for k in range(int(nth.max(initial=-1)) + 1):
+        chosen = inside[nth == k]
+        row = torch.from_numpy(rows[chosen]).to(scores.device)
+        column = torch.from_numpy(columns[chosen]).to(scores.device)
+        ahead = count_higher(scores, row, column, buffer)
+        reachable = torch.isfinite(scores[row, column])
+        ranks[chosen] = torch.where(reachable, ahead + 1, NEVER).cpu().numpy()
+    return ranks

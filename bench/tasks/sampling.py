@@ -10,9 +10,10 @@ import torch
 from bench.encoders.base import ImageTextEncoder
 from bench.errors import UserError
 from bench.methods.generator import ImageEditor, ImageGenerator, Prompts, StoryGenerator
-from bench.tasks.generation_common import BLOCK, Place, Stopwatch, as_images, as_pixels, checked, place_of
+from bench.tasks.generation_common import BLOCK, Stopwatch, as_images, as_pixels, checked
 from bench.tasks.grids import picture_grid, png, story_grid
 from bench.tasks.prompts import as_story, read_prompts, repeated
+from bench.tasks.scoring import Place, place_of, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,9 +117,7 @@ def make(method: Method, data: GenerationData, asked: Asked) -> Made:
     stream = torch.Generator().manual_seed(asked.seed)
     watch = Stopwatch(place.device)
     notes = {"side": data.side, "seed": asked.seed}
-    method.eval()
-    with torch.no_grad():
-        method.begin_scoring()
+    with scoring(method):
         if isinstance(method, StoryGenerator):
             given, frames = _given(asked, data, place)
             with watch:

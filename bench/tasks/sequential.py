@@ -16,6 +16,7 @@ from bench.methods.sequential_recommender import PADDING, SequenceBatch, Sequent
 from bench.metrics import ranking
 from bench.tasks.base import Evaluation
 from bench.tasks.ranks import block_of, count_higher, finite
+from bench.tasks.scoring import scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,9 +141,7 @@ def _score(method: Method, held_out: SequenceTargets, metrics: Sequence[str], *,
     order = np.argsort(held_out.histories.lengths, kind="stable")
     ranks = np.empty(len(held_out), dtype=np.int64)
     buffer: torch.Tensor | None = None
-    method.eval()
-    with torch.no_grad():
-        method.begin_scoring()
+    with scoring(method):
         for start in range(0, len(order), block):
             rows = order[start : start + block]
             shown = torch.from_numpy(padded(held_out.histories, rows, length=MAX_LENGTH)).to(device)

@@ -18,23 +18,21 @@ from bench.errors import UserError
 from bench.methods.generator import StoryBatch, StoryGenerator, StoryPrompts
 from bench.metrics import generation
 from bench.metrics.generation import MODES, THRESHOLD
-from bench.tasks.base import Evaluation, Sample, mean_of
+from bench.tasks.base import Evaluation, Sample, values_of
+from bench.tasks.batches import Shuffled
 from bench.tasks.generation_common import (
     SEED,
     Judges,
-    Place,
-    Shuffled,
     Stopwatch,
     as_images,
     as_pixels,
     checked,
     judged,
     part_of,
-    place_of,
     subset,
 )
 from bench.tasks.grids import story_grid
-from bench.tasks.scoring import scoring
+from bench.tasks.scoring import Place, place_of, scoring
 from bench.tasks.text_to_image import between
 
 if TYPE_CHECKING:
@@ -144,8 +142,7 @@ class StoryTask:
         stories = _some(_stories(data.valid, data.name), VALIDATED)
         told = {mode: complete(method, stories, mode)}
         scores, totals = score(judges, here, told, stories, "valid")
-        values = {name: mean_of(found) for name, found in scores.items()} | totals
-        return {name: value for name, value in values.items() if not np.isnan(value)}
+        return {name: value for name, value in values_of(scores, totals).items() if not np.isnan(value)}
 
     def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
         """Opens the test split and completes each story once in every mode the method has and a metric names.

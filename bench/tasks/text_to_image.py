@@ -11,28 +11,25 @@ from bench.data.generation import CaptionedImages, Texts
 from bench.errors import UserError
 from bench.methods.generator import ImageGenerator, ImageTextBatch
 from bench.metrics import generation
-from bench.metrics.frechet import frechet_distance, gaussian
-from bench.metrics.kernel_distance import squared_discrepancy
-from bench.tasks.base import Evaluation, mean_of
+from bench.metrics.feature_distances import frechet_distance, inception_score, kernel_distance
+from bench.tasks.base import Evaluation, values_of
+from bench.tasks.batches import Shuffled
 from bench.tasks.generation_common import (
     BLOCK,
     SEED,
     VALIDATED,
     Judges,
-    Place,
-    Shuffled,
     Stopwatch,
     as_images,
     as_pixels,
     checked,
     judged,
     part_of,
-    place_of,
     prompts_at,
     subset,
 )
 from bench.tasks.grids import picture_grid
-from bench.tasks.scoring import scoring
+from bench.tasks.scoring import Place, place_of, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,7 +112,7 @@ class TextToImageTask:
         rows = subset(len(whole), VALIDATED)
         part = at_rows(whole, rows)
         scores, totals = score(judges, parsed, draw(method, part.captions, data.side), part, "valid")
-        return {name: mean_of(values) for name, values in scores.items()} | totals
+        return values_of(scores, totals)
 
     def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
         """Opens the test split and draws each of its captions once.
@@ -201,25 +198,22 @@ def score(
         kind, network = parsed.family.name, parsed.network or ""
         if kind == "clip_score":
             scores[parsed.name] = judges.similarity(network, drawn.pixels, real.captions)
-        elif kind == "seconds_per_image":
-            totals[parsed.name] = drawn.seconds / len(drawn.pixels)
-        elif kind == "is":
-            totals[parsed.name] = generation.inception_score(judges.probabilities(network, drawn.pixels))
         else:
-            totals[parsed.name] = distance(judges, kind, network, drawn.pixels, real.pixels, part)
+            totals[parsed.name] = total(judges, kind, network, drawn, real.pixels, part)
     return scores, totals
 
 
-def distance(judges: Judges, kind: str, network: str, drawn: np.ndarray, real: np.ndarray, part: str) -> float:
-    """Returns `fid` or `kid` between made and real images."""
-    return between(kind, judges.features(network, real, of=part), judges.features(network, drawn))
+def total(judges: Judges, kind: str, network: str, drawn: Drawn, real: np.ndarray, part: str) -> float:
+    """Returns what is no mean over images: `seconds_per_image`, `is`, or `fid` or `kid` between made and real ones."""
+    if kind == "seconds_per_image":
+        return drawn.seconds / len(drawn.pixels)
+    if kind == "is":
+        return inception_score(judges.logits(network, drawn.pixels))
+    return between(kind, judges.features(network, real, of=part), judges.features(network, drawn.pixels))
 
 
 def between(kind: str, real: np.ndarray, drawn: np.ndarray) -> float:
     """Returns the distance between (n, d) and (m, d) features: `kid`, or the Fréchet distance.
-
-    The kernel distance is that of all rows at once, so nothing about it is drawn; the mean over subsets that others
-    report estimates the same number.
 
     Raises:
         UserError: There are fewer than two images.
@@ -227,8 +221,8 @@ def between(kind: str, real: np.ndarray, drawn: np.ndarray) -> float:
     if min(len(real), len(drawn)) < 2:
         raise UserError(f"{kind} needs at least two images of a split, and there are {len(real)}.")
     if kind == "kid":
-        return squared_discrepancy(real, drawn)
-    return frechet_distance(gaussian(real), gaussian(drawn))
+        return kernel_distance(real, drawn)
+    return frechet_distance(real, drawn)
 
 
 TASK = TextToImageTask()

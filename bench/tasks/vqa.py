@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from bench.methods.answerer import Answerer, Asked, QuestionBatch, Visual, Words
 from bench.metrics import vqa as metrics_of
 from bench.metrics.wordnet import open_wordnet
 from bench.tasks.base import Evaluation, Sample
+from bench.tasks.batches import Shuffled
+from bench.tasks.scoring import place_of, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,16 +50,12 @@ class QuestionBatches:
         self.rows = np.flatnonzero(data.train.questions.answers >= 0)
         if not len(self.rows):
             raise UserError(f"{data.name}: no training question has an answer that could be learnt.")
-        self.batch_size, self.device, self.generator = batch_size, device, generator
+        self.order, self.device = Shuffled(len(self.rows), batch_size, generator), device
 
     def epoch(self) -> Iterator[QuestionBatch]:
         """Yields the shuffled batches of one epoch."""
-        order = self.rows[torch.randperm(len(self.rows), generator=self.generator).numpy()]
-        begins = list(range(0, len(order), self.batch_size))
-        if len(begins) > 1 and len(order) - begins[-1] == 1:
-            begins.pop()
-        for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
-            rows = order[begin:end]
+        for shuffled in self.order.epoch():
+            rows = self.rows[shuffled]
             answers = torch.from_numpy(self.split.questions.answers[rows]).to(self.device)
             yield QuestionBatch(
                 visual_of(self.split, rows, self.device), asked_of(self.split, rows, self.device), answers
@@ -125,11 +123,6 @@ class VqaTask:
         return Evaluation(split.questions.ids, scores, samples=samples)
 
 
-class _Place(NamedTuple):
-    device: torch.device
-    dtype: torch.dtype
-
-
 def predict(method: Answerer, split: VqaSplit) -> np.ndarray:
     """Returns the (n,) int64 class or candidate with the highest logit, the first of equal ones.
 
@@ -139,13 +132,11 @@ def predict(method: Answerer, split: VqaSplit) -> np.ndarray:
     questions = split.questions
     choices = 1 if questions.candidates is None else questions.candidates.shape[1]
     block = max(1, TEXTS_PER_BLOCK // choices)
-    place = _place(method)
+    place = place_of(method)
     # Questions about one video lie together then, and are read once.
     order = np.argsort(questions.clips, kind="stable")
     predicted = np.empty(len(questions), dtype=np.int64)
-    method.eval()
-    with torch.no_grad():
-        method.begin_scoring()
+    with scoring(method):
         for start in range(0, len(order), block):
             rows = order[start : start + block]
             logits = method.logits(visual_of(split, rows, *place), asked_of(split, rows, place.device))
@@ -198,13 +189,13 @@ def types_sample(predicted: np.ndarray, questions: Questions, data: VqaData) -> 
 def reasoning_samples(method: Answerer, split: VqaSplit, predicted: np.ndarray, data: VqaData) -> Iterator[Sample]:
     """Yields what the method looked at for the first answerable question of each type, the same for every method."""
     questions = split.questions
-    place = _place(method)
+    place = place_of(method)
     for index, name in enumerate(data.types):
         found = np.flatnonzero((questions.answers >= 0) & (questions.types == index))[:1]
         if not len(found):
             continue
         row = int(found[0])
-        with torch.no_grad():
+        with scoring(method):
             weights = method.explain(visual_of(split, found, *place), asked_of(split, found, place.device))
         if not weights:
             continue
@@ -260,12 +251,6 @@ def _answerer(method: Method) -> Answerer:
     if not isinstance(method, Answerer):
         raise TypeError(f"task 'vqa' scores an Answerer, but got {type(method).__name__}")
     return method
-
-
-def _place(method: Answerer) -> _Place:
-    floating = (tensor for tensor in (*method.parameters(), *method.buffers()) if tensor.is_floating_point())
-    first = next(floating, None)
-    return _Place(torch.device("cpu"), torch.float32) if first is None else _Place(first.device, first.dtype)
 
 
 def _tokens(values: np.ndarray, device: torch.device) -> torch.Tensor:

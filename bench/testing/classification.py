@@ -19,14 +19,13 @@ from bench.methods.base import Context
 from bench.methods.classifier import Classifier, ClassifierAdapter, ImageBatch, TextBatch, as_images
 from bench.methods.registry import METHODS
 from bench.tasks.classification import TASK
-from bench.training.build import build_method
-from bench.training.loop import Settings, TrainResult, train
-from bench.training.seeds import component_seed
+from bench.testing.common import build_as_job, train_briefly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CPU = torch.device("cpu")
+    from bench.training.loop import TrainResult
+
 COLOURS = np.array([[200, 60, 60], [60, 180, 70], [70, 80, 210], [210, 190, 60]])
 
 
@@ -126,16 +125,14 @@ def build(
     dtype: torch.dtype = torch.float32,
 ) -> Classifier:
     """Builds a method as a job would."""
-    torch.manual_seed(component_seed(seed, "init"))
-    method = build_method(entry, config or small_config(entry), Context(data, {}, dtype))
+    method = build_as_job(entry, config or small_config(entry), data, seed=seed, dtype=dtype)
     assert isinstance(method, Classifier)
     return method
 
 
 def fit(method: Classifier, data: ClassificationData, *, epochs: int = 3, seed: int = 0) -> TrainResult:
     """Trains a method briefly on the CPU."""
-    settings = Settings(epochs=epochs, patience=None, select="top1", maximize=True, metrics=("top1",), seed=seed)
-    return train(method, data, TASK, settings, device=CPU)
+    return train_briefly(method, data, TASK, "top1", epochs=epochs, seed=seed)
 
 
 class ClassifierContract:

@@ -22,11 +22,13 @@ from bench.methods.layers.histories import Histories
 from bench.methods.layers.history_batch import HistoryBatch
 from bench.tasks.cold_start import TASK
 from bench.testing.classification import Forbidden
-from bench.testing.recommendation import CPU, build, default_config
-from bench.training.loop import Settings, TrainResult, train
+from bench.testing.common import train_briefly
+from bench.testing.recommendation import build, default_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bench.training.loop import TrainResult
 
 SELECT = "recall@5[cold]"
 
@@ -83,8 +85,7 @@ def small_config(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def fit(method: Recommender, data: ColdStartData, *, epochs: int = 10, seed: int = 0) -> TrainResult:
     """Trains a method briefly on the CPU."""
-    settings = Settings(epochs=epochs, patience=None, select=SELECT, maximize=True, metrics=(SELECT,), seed=seed)
-    return train(method, data, TASK, settings, device=CPU)
+    return train_briefly(method, data, TASK, SELECT, epochs=epochs, seed=seed)
 
 
 def scores_of(method: Recommender) -> torch.Tensor:

@@ -29,8 +29,8 @@ from bench.methods.generator import (
 )
 from bench.methods.registry import METHODS
 from bench.testing.classification import Forbidden
+from bench.testing.common import build_as_job
 from bench.testing.descent import DescentContract
-from bench.training.build import build_method
 from bench.training.optimise import Optimisers
 from bench.training.seeds import component_seed
 
@@ -168,8 +168,7 @@ def build(
     entry: Mapping[str, Any], data: GenerationData, *, seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> GenerationMethod:
     """Builds a method as a job would, but small."""
-    torch.manual_seed(component_seed(seed, "init"))
-    method = build_method(entry, small_config(entry), Context(data, {}, dtype))
+    method = build_as_job(entry, small_config(entry), data, seed=seed, dtype=dtype)
     assert isinstance(method, GenerationMethod)
     return method
 

@@ -14,18 +14,15 @@ import numpy as np
 import torch
 
 from bench.data.types import Interactions, Modality, ModalityInfo, RecommendationData
-from bench.graph.compile import compile_view
-from bench.methods.base import Context, Recommender, RecommenderAdapter
+from bench.methods.base import Recommender, RecommenderAdapter
 from bench.methods.registry import METHODS
 from bench.tasks.recommendation import TASK
-from bench.training.build import build_method
-from bench.training.loop import Settings, TrainResult, train
-from bench.training.seeds import component_seed
+from bench.testing.common import CPU, build_as_job, train_briefly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CPU = torch.device("cpu")
+    from bench.training.loop import TrainResult
 
 
 def small_world(*, users: int = 60, items: int = 40, groups: int = 4, seed: int = 0) -> RecommendationData:
@@ -86,26 +83,15 @@ def build(
     dtype: torch.dtype = torch.float32,
 ) -> Recommender:
     """Builds a method as a job would, its views compiled."""
-    config = dict(config or default_config(entry))
-    inner, inner_config = entry, config
-    while inner.get("wrap"):
-        inner, inner_config = inner["wrap"], inner_config["wrapped"]
-    cls = METHODS.get(inner["method"])
     infos = {name: modality.info for name, modality in data.modalities.items()}
-    pipelines = cls.views(cls.Config.model_validate(inner_config), infos)
-    views = {name: compile_view(stages, data).view.to(CPU, dtype) for name, stages in pipelines.items()}
-    torch.manual_seed(component_seed(seed, "init"))
-    method = build_method(entry, config, Context(data, views, dtype))
+    method = build_as_job(entry, config or default_config(entry), data, infos, seed=seed, dtype=dtype)
     assert isinstance(method, Recommender)
     return method
 
 
 def fit(method: Recommender, data: RecommendationData, *, epochs: int = 15, seed: int = 0) -> TrainResult:
     """Trains a method briefly on the CPU."""
-    settings = Settings(
-        epochs=epochs, patience=None, select="recall@5", maximize=True, metrics=("recall@5",), seed=seed
-    )
-    return train(method, data, TASK, settings, device=CPU)
+    return train_briefly(method, data, TASK, "recall@5", epochs=epochs, seed=seed)
 
 
 class RecommenderContract:

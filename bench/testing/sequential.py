@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from bench.data.sequential import Histories, SequenceData, SequenceTargets
 from bench.data.types import Modality, ModalityInfo
-from bench.methods.base import Context
 from bench.methods.registry import METHODS
 from bench.methods.sequential_recommender import SequentialRecommender
 from bench.tasks.sequential import TASK
-from bench.training.build import build_method
-from bench.training.loop import Settings, TrainResult, train
-from bench.training.seeds import component_seed
+from bench.testing.common import CPU, build_as_job, train_briefly
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    from bench.training.loop import TrainResult
 
 
 def small_world(*, users: int = 60, items: int = 24, seed: int = 0) -> SequenceData:
@@ -63,16 +61,14 @@ def build(
 ) -> SequentialRecommender:
     """Builds a method as a job would; `config` overrides its defaults."""
     values = METHODS.get(method).Config().model_dump() | (config or {})
-    torch.manual_seed(component_seed(seed, "init"))
-    built = build_method({"method": method}, values, Context(data, {}, dtype))
+    built = build_as_job({"method": method}, values, data, seed=seed, dtype=dtype)
     assert isinstance(built, SequentialRecommender)
     return built
 
 
 def fit(method: SequentialRecommender, data: SequenceData, *, epochs: int = 8, seed: int = 0) -> TrainResult:
     """Trains a method briefly on the CPU."""
-    settings = Settings(epochs=epochs, patience=None, select="hit@3", maximize=True, metrics=("hit@3",), seed=seed)
-    return train(method, data, TASK, settings, device=CPU)
+    return train_briefly(method, data, TASK, "hit@3", epochs=epochs, seed=seed)
 
 
 class SequentialContract:

@@ -18,20 +18,18 @@ import torch
 from torch.nn import functional
 
 from bench.data.vqa import UNKNOWN, Clips, Questions, VqaData, VqaSplit
-from bench.graph.compile import compile_view
 from bench.methods.answerer import Answerer, Asked, QuestionBatch, Visual, Words
 from bench.methods.base import Context
 from bench.methods.registry import METHODS
 from bench.tasks.vqa import TASK
 from bench.testing.classification import Forbidden
-from bench.training.build import build_method
-from bench.training.loop import Settings, TrainResult, train
-from bench.training.seeds import component_seed
+from bench.testing.common import build_as_job, train_briefly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CPU = torch.device("cpu")
+    from bench.training.loop import TrainResult
+
 COLOURS, ACTIONS = ("red", "green", "blue"), ("jump", "turn", "rest")
 ASKING = {"colour": ("what", "colour"), "action": ("what", "does"), "said": ("say",)}
 FILLER = ("now", "please", "here")
@@ -144,22 +142,14 @@ def build(
     dtype: torch.dtype = torch.float32,
 ) -> Answerer:
     """Builds a method as a job would, its views compiled."""
-    config = dict(config or small_config(method))
-    cls = METHODS.get(method)
-    pipelines = cls.views(cls.Config.model_validate(config), {})
-    views = {name: compile_view(stages, data).view.to(CPU, dtype) for name, stages in pipelines.items()}
-    torch.manual_seed(component_seed(seed, "init"))
-    made = build_method({"method": method}, config, Context(data, views, dtype))
+    made = build_as_job({"method": method}, config or small_config(method), data, seed=seed, dtype=dtype)
     assert isinstance(made, Answerer)
     return made
 
 
 def fit(method: Answerer, data: VqaData, *, epochs: int = 3, seed: int = 0) -> TrainResult:
     """Trains a method briefly on the CPU."""
-    settings = Settings(
-        epochs=epochs, patience=None, select="accuracy", maximize=True, metrics=("accuracy",), seed=seed
-    )
-    return train(method, data, TASK, settings, device=CPU)
+    return train_briefly(method, data, TASK, "accuracy", epochs=epochs, seed=seed)
 
 
 class AnswererContract:

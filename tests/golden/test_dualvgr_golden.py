@@ -15,11 +15,11 @@ from torch.nn import functional
 from vqa_recordings import (
     ANSWER,
     BILINEAR,
-    RECURRENT,
     check_gradients,
     inside,
     linear,
     load,
+    lstm,
     recorded_batch,
     recorded_data,
 )
@@ -51,14 +51,6 @@ def heads(ours, theirs):
     }
     names[f"{ours}logits"] = tuple(f"{theirs}attention_{h}.a.weight" for h in range(4))
     return names | {f"{ours}bias": tuple(f"{theirs}attention_{h}.a.bias" for h in range(4))}
-
-
-def lstm(ours, theirs):
-    names = {}
-    for direction, suffix in (("ahead", ""), ("back", "_reverse")):
-        for part in RECURRENT:
-            names[f"{ours}.{direction}.{part}"] = f"{theirs}.{part}{suffix}"
-    return names
 
 
 WORD_ATTENTION = linear("enhance", "feat_enhance") | linear("score", "fc")

@@ -19,6 +19,7 @@ from vqa_recordings import (
     inside,
     linear,
     load,
+    lstm,
     recorded_batch,
     recorded_data,
 )
@@ -129,9 +130,8 @@ def whole(read):
     method = HCRN(config, Context(data, {}, DOUBLE))
     visual_unit = "visual_input_unit"
     names = {"encoder.embed.table.weight": "linguistic_input_unit.encoder_embed.weight"}
+    names |= lstm("encoder.final", "linguistic_input_unit.encoder")
     for part in RECURRENT:
-        names[f"encoder.final.ahead.{part}"] = f"linguistic_input_unit.encoder.{part}"
-        names[f"encoder.final.back.{part}"] = f"linguistic_input_unit.encoder.{part}_reverse"
         names[f"motion_lstm.{part}"] = f"{visual_unit}.sequence_encoder.{part}"
     for ours, theirs in (
         ("frames", "appearance_feat_proj"),

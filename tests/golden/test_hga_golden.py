@@ -14,7 +14,7 @@ import torch
 import vqa_recordings
 from recordings import DOUBLE, recording, same, tensor
 from torch.nn import functional
-from vqa_recordings import BILINEAR, RECURRENT, inside, load, recorded_data
+from vqa_recordings import BILINEAR, RECURRENT, inside, load, lstm, recorded_data
 
 from bench.methods.answerer import Words
 from bench.methods.base import Context
@@ -55,11 +55,10 @@ ADJACENCY = {
 CONVOLUTIONS = {f"layers.{i}.weight": f"layers.{i}.weight.weight" for i in range(3)}
 SENTENCE = {"table.weight": "embedding.weight", "project.weight": "upcompress_embedding.weight"}
 ONE_WAY = {f"encoder.ahead.{part}": f"rnn.{part}" for part in RECURRENT}
-BOTH_WAYS = (
-    ONE_WAY
-    | {f"encoder.back.{part}": f"rnn.{part}_reverse" for part in RECURRENT}
-    | {"encoder.join_states.weight": "compress_output.weight", "encoder.join_finals.weight": "compress_hn_bi.weight"}
-)
+BOTH_WAYS = lstm("encoder", "rnn") | {
+    "encoder.join_states.weight": "compress_output.weight",
+    "encoder.join_finals.weight": "compress_hn_bi.weight",
+}
 GRAPH = inside("adjacency", "adj_learner", ADJACENCY) | inside("convolutions", "gcn", CONVOLUTIONS)
 
 

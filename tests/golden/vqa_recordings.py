@@ -18,6 +18,15 @@ def linear(ours, theirs, *, bias=True):
     return {f"{ours}.{kind}": f"{theirs}.{kind}" for kind in (("weight", "bias") if bias else ("weight",))}
 
 
+def lstm(ours, theirs):
+    """Names of the weights of a layer that reads both ways."""
+    names = {}
+    for direction, suffix in (("ahead", ""), ("back", "_reverse")):
+        for part in RECURRENT:
+            names[f"{ours}.{direction}.{part}"] = f"{theirs}.{part}{suffix}"
+    return names
+
+
 def inside(ours, theirs, names):
     return {f"{ours}.{key}": f"{theirs}.{value}" for key, value in names.items()}
 

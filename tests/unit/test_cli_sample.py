@@ -20,8 +20,8 @@ from bench.methods.registry import METHODS
 from bench.spec.fingerprint import source_digest
 from bench.store import Store
 from bench.store.records import RunRecord
-from bench.tasks.generation_common import Place
 from bench.tasks.prompts import read_prompts
+from bench.tasks.scoring import Place
 from bench.training.build import build_method
 from bench.training.checkpoint import write_tensors
 

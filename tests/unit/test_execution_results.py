@@ -15,7 +15,6 @@ from bench.execution.results import (
     read_samples,
     read_units,
     weights_path,
-    write_atomic,
     write_result,
 )
 from bench.execution.run_job import write_samples
@@ -101,19 +100,6 @@ def test_folder_keeps_a_checkpoint_of_the_same_job_and_drops_one_of_another(tmp_
     (folder / "checkpoint").touch()
     assert (prepare_folder(tmp_path, make_job(threads=2)) / "checkpoint").exists()
     assert not (prepare_folder(tmp_path, make_job(seed=1)) / "checkpoint").exists()
-
-
-def test_atomic_write_leaves_nothing_half_written(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_atomic(path, b"old")
-
-    def full_disk(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_atomic(path, b"new")
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e-300, 0.1 + 0.2])

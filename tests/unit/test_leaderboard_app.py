@@ -19,11 +19,6 @@ SCHEMAS = ROOT / "tests" / "assets" / "schemas"
 PAGES = ("overview", "task", "compare", "search")
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_leaves_the_store_as_it_was(filled, monkeypatch, page):
     before = filled.read_bytes()

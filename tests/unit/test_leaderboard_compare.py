@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from leaderboard_store import UNITS, filled_store, open_page, texts, unit_values
+from leaderboard_store import UNITS, open_page, texts, unit_values
 
 from bench.analysis.paired import PairedUnits
 from leaderboard.components.pair_charts import BINS, difference_bins, scatter_cells
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
 
 
 def test_two_methods_are_compared_unit_by_unit(filled, monkeypatch):

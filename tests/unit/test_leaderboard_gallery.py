@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from leaderboard_store import filled_store, marked_up, open_page, texts
 from sample_factories import PROMPTS, SCRIPT, grid_records, images, record, sampled_store
 from store_factories import make_run
@@ -13,11 +12,6 @@ from bench.store import Store
 from bench.tasks.grids import picture_grid
 from leaderboard.components.samples import joined
 from leaderboard.views.gallery import ALL, MOST, side_by_side
-
-
-@pytest.fixture(scope="module")
-def sampled(tmp_path_factory):
-    return sampled_store(tmp_path_factory.mktemp("sampled") / "results.db")
 
 
 def test_images_come_first_with_methods_beside_what_is_real(sampled, monkeypatch):

@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from leaderboard_store import NASTY, filled_store, marked_up, open_page, put, texts
+from leaderboard_store import NASTY, marked_up, open_page, put, texts
 from store_factories import make_environment, make_experiment
 
 from bench.analysis.index import result_index, tables, task_grid
@@ -16,11 +16,6 @@ from bench.store.index import result_groups
 from leaderboard.components.downloads import csv_text
 from leaderboard.components.rank_charts import rank_frame
 from leaderboard.views.overview import everything, standing
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
 
 
 def test_every_family_is_there_with_ranks_and_coverage(filled, monkeypatch):

@@ -8,32 +8,14 @@ import json
 
 import pytest
 import yaml
-from leaderboard_store import NASTY, filled_store, fingerprint, marked_up, open_page, texts, unit_values
-from sample_factories import CLASSES, PROMPTS, SCRIPT, sampled_store
+from leaderboard_store import NASTY, fingerprint, marked_up, open_page, texts, unit_values
+from sample_factories import CLASSES, PROMPTS, SCRIPT
 from store_factories import make_run, make_view
 
 from bench.store import Store
 from leaderboard.views.run import load_whole, repeating_spec
 
 MGCN = fingerprint("mgcn", 1, "baby")
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
-
-
-@pytest.fixture(scope="module")
-def sampled(tmp_path_factory):
-    return sampled_store(tmp_path_factory.mktemp("sampled") / "results.db")
-
-
-@pytest.fixture
-def downloads(monkeypatch):
-    """What the page's buttons would download: name of the file to how it is made."""
-    made = {}
-    monkeypatch.setattr("streamlit.download_button", lambda label, data, **how: made.update({how["file_name"]: data}))
-    return made
 
 
 def test_a_run_is_shown_with_its_numbers_and_curves(filled, monkeypatch, downloads):

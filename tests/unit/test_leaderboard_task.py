@@ -6,30 +6,13 @@ import csv
 import io
 
 import pytest
-from leaderboard_store import NASTY, filled_store, fingerprint, open_page, texts, unit_values
+from leaderboard_store import NASTY, fingerprint, open_page, texts, unit_values
 
 from bench.analysis.intervals import t_interval
 from bench.analysis.published import published
 from bench.store import Store
 
 BEFORE = "streamlit.delta_generator.DeltaGenerator.download_button"
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    return filled_store(tmp_path_factory.mktemp("store") / "results.db")
-
-
-@pytest.fixture
-def downloads(monkeypatch):
-    """What the page's buttons would download: label to text."""
-    made = {}
-
-    def download_button(label, data, **options):
-        made[options["file_name"]] = data
-
-    monkeypatch.setattr("streamlit.download_button", download_button)
-    return made
 
 
 def test_the_table_shows_means_intervals_and_published_numbers(filled, monkeypatch):

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
 def write_vireo(folder: Path) -> Path:
     root = folder / "vireo-food172"
     lists = root / "SplitAndIngreLabel"
@@ -93,10 +99,7 @@ def test_the_digest_follows_the_photos_and_not_their_place(data_folder: Path, tm
     ],
 )
 def test_vireo_lists_that_break_a_rule_are_named(data_folder: Path, file: str, old: str, new: str, said: str) -> None:
-    path = write_vireo(data_folder) / "SplitAndIngreLabel" / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+    edit(write_vireo(data_folder) / "SplitAndIngreLabel" / file, old, new)
     with pytest.raises(DataError) as caught:
         open_dataset("vireo-food172").training()
     assert said in caught.value.message
@@ -206,10 +209,7 @@ def test_held_out_images_are_a_tenth_of_each_class_and_the_draw_is_fixed(labels:
     ],
 )
 def test_food_lists_that_break_a_rule_are_named(data_folder: Path, file: str, old: str, new: str, said: str) -> None:
-    path = write_food(data_folder, own_lists=True) / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
+    edit(write_food(data_folder, own_lists=True) / file, old, new)
     with pytest.raises(DataError) as caught:
         open_dataset("ingredient-101")
     assert said in caught.value.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from sample_factories import SCRIPT, reasoning_record, sampled_store
+from sample_factories import SCRIPT, reasoning_record
 from store_factories import make_run
 
 from bench.errors import UnknownNameError
@@ -13,14 +13,9 @@ from bench.store.gallery import SCHEMA, one_sample, sample_heads, sampled_runs
 from bench.store.lookup import look_up
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    return sampled_store(tmp_path_factory.mktemp("store") / "results.db")
-
-
 @pytest.fixture
-def store(filled):
-    with Store.open(filled, read_only=True) as opened:
+def store(sampled):
+    with Store.open(sampled, read_only=True) as opened:
         yield opened
 
 

@@ -19,8 +19,10 @@ from bench.encoders import features
 from bench.errors import DivergedError, UserError
 from bench.metrics.generation import MODES
 from bench.tasks import generation_common, image_editing, story, text_to_image
-from bench.tasks.generation_common import Place, as_images, as_pixels
+from bench.tasks.batches import Shuffled
+from bench.tasks.generation_common import as_images, as_pixels
 from bench.tasks.prompts import read_prompts
+from bench.tasks.scoring import Place
 
 if TYPE_CHECKING:
     from bench.data.generation import GenerationData
@@ -75,7 +77,7 @@ def opened(data: GenerationData, test: Any) -> Any:
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 99))
 def test_an_epoch_holds_every_row_once_and_no_batch_of_one(rows: int, size: int, seed: int) -> None:
     stream = torch.Generator().manual_seed(seed)
-    batches = list(generation_common.Shuffled(rows, size, stream).epoch())
+    batches = list(Shuffled(rows, size, stream).epoch())
     assert sorted(np.concatenate(batches).tolist()) == list(range(rows))
     if rows > 1 and size > 1:
         assert min(map(len, batches)) >= 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.data.card import ContentCard, ModalityCard
+from bench.data.card import ContentCard
+from bench.data.cards._story_folders import KNOWN_ISSUES, MODALITIES
 
 CARD = ContentCard(
     name="flintstones-sv",
@@ -19,18 +20,10 @@ CARD = ContentCard(
     reader="bench.data.readers.story_folders:read",
     markers=("flintstones.h5",),
     sizes={"train": 20_132, "valid": 2_071, "test": 2_309},
-    modalities={
-        "image": ModalityCard(dim=64, description="RGB images, resized with anti-aliasing"),
-        "text": ModalityCard(dim=1, description="a caption of each frame"),
-    },
+    modalities=MODALITIES,
     options={"side": 64},
     known_issues=(
-        "The reader follows the published layout and was tested on small files of that layout, not on the frames "
-        "themselves.",
-        "The published files are pickles and are not read; AR-LDM's script turns them into HDF5 outside this package.",
-        "Each picture is a strip of frames; the first is used. Published loaders draw one at random, at test time"
-        " as well.",
-        "No labels of characters are in the file, so attribute_f1 and frame_accuracy have no value here.",
+        *KNOWN_ISSUES,
         "Published counts of this data set are quoted from memory of a paper's table and may be off.",
     ),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.data.card import ContentCard, ModalityCard
+from bench.data.card import ContentCard
+from bench.data.cards._hcrn import MODALITIES, OPEN_ENDED_ISSUES
 
 CARD = ContentCard(
     name="msrvtt-qa",
@@ -22,19 +23,6 @@ CARD = ContentCard(
     reader="bench.data.readers.hcrn_features:read_open_ended",
     markers=("train_qa.json",),
     sizes={"train": 158_581, "valid": 12_278, "test": 72_821, "videos": 10_000},
-    modalities={
-        "appearance": ModalityCard(dim=2048, description="ResNet-101 (ImageNet) pool5 of 16 frames a clip"),
-        "motion": ModalityCard(dim=2048, description="ResNeXt-101 (Kinetics) of 16 frames at 112 px a clip"),
-        "question": ModalityCard(
-            dim=4000, description="words of the training questions; their number is not published"
-        ),
-    },
-    known_issues=(
-        "Classes are the 4,000 most frequent training answers; any other answer is always wrong, as in HCRN and "
-        "DualVGR.",
-        "Types are first words (what, who, how, when, where); the others count in the overall accuracy and as 'other'.",
-        "Words are runs of letters and digits, where HCRN takes nltk's tokens; no GloVe vectors are read.",
-        "Counts of questions are recalled, not read from the files. The features of each part are copied once into the "
-        "cache.",
-    ),
+    modalities=MODALITIES,
+    known_issues=OPEN_ENDED_ISSUES,
 )

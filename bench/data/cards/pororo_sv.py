@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.data.card import ContentCard, ModalityCard
+from bench.data.card import ContentCard
+from bench.data.cards._story_folders import KNOWN_ISSUES, MODALITIES
 
 CARD = ContentCard(
     name="pororo-sv",
@@ -18,17 +19,7 @@ CARD = ContentCard(
     reader="bench.data.readers.story_folders:read",
     markers=("pororo.h5",),
     sizes={"train": 10_191, "valid": 2_334, "test": 2_208},
-    modalities={
-        "image": ModalityCard(dim=64, description="RGB images, resized with anti-aliasing"),
-        "text": ModalityCard(dim=1, description="a caption of each frame"),
-    },
+    modalities=MODALITIES,
     options={"side": 64},
-    known_issues=(
-        "The reader follows the published layout and was tested on small files of that layout, not on the frames "
-        "themselves.",
-        "The published files are pickles and are not read; AR-LDM's script turns them into HDF5 outside this package.",
-        "Each picture is a strip of frames; the first is used. Published loaders draw one at random, at test time"
-        " as well.",
-        "No labels of characters are in the file, so attribute_f1 and frame_accuracy have no value here.",
-    ),
+    known_issues=KNOWN_ISSUES,
 )

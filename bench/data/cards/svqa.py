@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.data.card import ContentCard, ModalityCard
+from bench.data.card import ContentCard
+from bench.data.cards._hcrn import MODALITIES
 
 CARD = ContentCard(
     name="svqa",
@@ -21,13 +22,7 @@ CARD = ContentCard(
     reader="bench.data.readers.hcrn_features:read_svqa",
     markers=("questions.json", "train_qa.json"),
     sizes={"train": 83_160, "valid": 11_880, "test": 23_760, "videos": 12_000},
-    modalities={
-        "appearance": ModalityCard(dim=2048, description="ResNet-101 (ImageNet) pool5 of 16 frames a clip"),
-        "motion": ModalityCard(dim=2048, description="ResNeXt-101 (Kinetics) of 16 frames at 112 px a clip"),
-        "question": ModalityCard(
-            dim=4000, description="words of the training questions; their number is not published"
-        ),
-    },
+    modalities=MODALITIES,
     known_issues=(
         "The split is DualVGR's, by its id lists (8,400, 1,200 and 2,400 videos); published numbers need exactly "
         "those.",

@@ -89,6 +89,15 @@ def change(frames: np.ndarray, described: np.ndarray) -> np.ndarray:
     return changed
 
 
+def standardised(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Returns (..., d) float32 values less the mean, over the spread, of the columns of a basis, (..., d) too."""
+    flat = basis.reshape(-1, basis.shape[-1])
+    mean, spread = flat.mean(axis=0), flat.std(axis=0)
+    # Cells that are black in every training frame have no spread.
+    scaled: np.ndarray = ((values - mean) / np.where(spread > 1e-6, spread, 1)).astype(np.float32)
+    return scaled
+
+
 def _hue(red: np.ndarray, green: np.ndarray, blue: np.ndarray, value: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     """Returns hue in [0, 1), red 0 and green 1/3; 0 without chroma."""
     safe = np.where(chroma > 0, chroma, np.float32(1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bench.atomic import replacing
 from bench.data.files import derived_array, file_digest
 from bench.data.vqa import Clips
 from bench.errors import DataError, did_you_mean
@@ -156,9 +157,8 @@ def write_features(path: Path, rows: Iterable[tuple[str, np.ndarray, np.ndarray]
     """
     import h5py
 
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        with h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
             ids: list[str] = []
             for row, (id_, appearance, motion) in enumerate(rows):
                 for key, values in ((APPEARANCE, appearance), (MOTION, motion)):
@@ -174,11 +174,8 @@ def write_features(path: Path, rows: Iterable[tuple[str, np.ndarray, np.ndarray]
             if len(ids) != count:
                 raise DataError(f"{path}: {count} videos were announced, but {len(ids)} came.")
             file.create_dataset(IDS, data=np.array(ids, dtype=h5py.string_dtype()))
-        temporary.replace(path)
     except OSError as error:
         raise DataError(f"cannot write {str(path)!r}: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> h5py.File:

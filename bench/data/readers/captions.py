@@ -143,7 +143,7 @@ def captioned_content(
     Raises:
         DataError: A split is empty, or a caption has no word.
     """
-    _filled(request, {part: len(rows.names) for part, rows in parts.items()})
+    counts = _filled(request, {part: len(rows.names) for part, rows in parts.items()})
     book = Words(parts["train"].captions)
 
     def load(part: str) -> CaptionedImages:
@@ -153,12 +153,7 @@ def captioned_content(
 
     listed = {part: [list(rows.names), list(rows.captions)] for part, rows in parts.items()}
     return _content(
-        request,
-        {**identity, "images": source.digest, "decode": IMAGES_VERSION, "rows": _hash(listed)},
-        {part: len(rows.names) for part, rows in parts.items()} | dict(sizes or {}),
-        book,
-        load,
-        notes=notes,
+        request, {**identity, "images": source.digest}, listed, counts | dict(sizes or {}), book, load, notes=notes
     )
 
 
@@ -175,7 +170,7 @@ def edits_content(
     Raises:
         DataError: A split is empty, or a caption has no word.
     """
-    _filled(request, {part: len(rows.ids) for part, rows in parts.items()})
+    counts = _filled(request, {part: len(rows.ids) for part, rows in parts.items()})
     book = Words([*parts["train"].captions, *parts["train"].wanted])
 
     def load(part: str) -> Edits:
@@ -186,13 +181,7 @@ def edits_content(
         return Edits(images, after, _pixels(request, source, rows.targets, f"{part} targets"), np.array(rows.ids))
 
     listed = {part: [list(column) for column in rows] for part, rows in parts.items()}
-    return _content(
-        request,
-        {**identity, "images": source.digest, "decode": IMAGES_VERSION, "rows": _hash(listed)},
-        {part: len(rows.ids) for part, rows in parts.items()} | dict(sizes or {}),
-        book,
-        load,
-    )
+    return _content(request, {**identity, "images": source.digest}, listed, counts | dict(sizes or {}), book, load)
 
 
 def stories_content(
@@ -217,7 +206,7 @@ def stories_content(
     Raises:
         DataError: A split is empty, or a caption has no word.
     """
-    _filled(request, {part: len(rows.ids) for part, rows in parts.items()})
+    counts = _filled(request, {part: len(rows.ids) for part, rows in parts.items()})
     flat = {part: [text for story in rows.captions for text in story] for part, rows in parts.items()}
     book = Words(flat["train"])
 
@@ -240,8 +229,9 @@ def stories_content(
     listed = {part: [list(rows.ids), [list(story) for story in rows.captions]] for part, rows in parts.items()}
     return _content(
         request,
-        {**identity, "decode": IMAGES_VERSION, "rows": _hash(listed), "attributes": list(attributes)},
-        {part: len(rows.ids) for part, rows in parts.items()} | dict(sizes or {}),
+        {**identity, "attributes": list(attributes)},
+        listed,
+        counts | dict(sizes or {}),
         book,
         load,
         attributes=tuple(attributes),
@@ -264,6 +254,7 @@ def story_pixels(
 def _content(
     request: Request,
     identity: Mapping[str, Any],
+    listed: Mapping[str, Any],
     sizes: Mapping[str, int],
     book: Words,
     load: Callable[[str], CaptionedImages | Edits | Stories],
@@ -286,7 +277,14 @@ def _content(
         )
 
     return Content(
-        identity={**identity, "side": side, "tokenizer": TOKENIZER_VERSION, "max_words": MAX_WORDS},
+        identity={
+            **identity,
+            "decode": IMAGES_VERSION,
+            "rows": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
+            "side": side,
+            "tokenizer": TOKENIZER_VERSION,
+            "max_words": MAX_WORDS,
+        },
         modalities={
             "image": ModalityInfo("images", side, None),
             "text": ModalityInfo("text", len(book.vocabulary), None),
@@ -303,11 +301,8 @@ def _pixels(request: Request, source: Source, names: Sequence[str], what: str) -
     return load_pixels(source, names, side_of(request), what=label, progress=request.progress)
 
 
-def _filled(request: Request, sizes: Mapping[str, int]) -> None:
-    for part, rows in sizes.items():
+def _filled(request: Request, counts: dict[str, int]) -> dict[str, int]:
+    for part, rows in counts.items():
         if not rows:
             raise DataError(f"{request.folder}: the part {part!r} of {request.id!r} is empty.")
-
-
-def _hash(listed: Any) -> str:
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return counts

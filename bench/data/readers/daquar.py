@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from bench.data.features.cells import CELL_DIM, CELLS_VERSION, pixel_maps, pool
+from bench.data.features.cells import CELL_DIM, CELLS_VERSION, pixel_maps, pool, standardised
 from bench.data.features.frames import Frames, Watched
 from bench.data.files import array_writer, derived_array, file_digest
 from bench.data.readers.hcrn_features import stored_visuals
@@ -139,12 +139,8 @@ def region_visuals(path: Path, request: Request, train: Sequence[str]) -> Visual
         )
 
     def load(part: str, ids: Sequence[str]) -> Clips:
-        arrays = []
-        for values, basis in zip(raw(ids), raw(fitted_on), strict=True):
-            flat = basis.reshape(-1, basis.shape[-1])
-            mean, spread = flat.mean(axis=0), flat.std(axis=0)
-            arrays.append(((values - mean) / np.where(spread > 1e-6, spread, 1)).astype(np.float32))
-        return Clips(arrays[0], arrays[1], np.array(ids))
+        appearance, motion = map(standardised, raw(ids), raw(fitted_on))
+        return Clips(appearance, motion, np.array(ids))
 
     return Visuals(APPEARANCE_DIM, MOTION_DIM, "cells of regions, standardised", load, {"cells": version})
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from bench.data.features.cells import CELL_DIM, CELLS_VERSION, change, describe
+from bench.data.features.cells import CELL_DIM, CELLS_VERSION, change, describe, standardised
 from bench.data.features.frames import Frames, Watched
 from bench.data.files import array_writer, derived_array, file_digest
 from bench.data.readers.hcrn_features import stored_visuals
@@ -145,6 +145,18 @@ def compose(path: Path, scenes: Sequence[Scene]) -> Iterator[np.ndarray]:
     Raises:
         DataError: A sheet is missing or damaged; names it.
     """
+    paint = painter(path)
+    for scene in scenes:
+        frames = [paint(scene.looks, cell) for act in scene.acts for cell in frame_cells(*act)]
+        yield np.stack(frames).reshape(CLIPS, CLIP_FRAMES, SIDE, SIDE, 3)
+
+
+def painter(path: Path) -> Callable[[Sequence[int], int], np.ndarray]:
+    """Returns what paints a character, by the variant of each of `LAYERS`, at one cell as (64, 64, 3) uint8.
+
+    Raises:
+        DataError: A sheet is missing or damaged; names it.
+    """
     with zip_reader(path) as member:
         sheets = {
             (layer, variant): _sheet(member, f"{layer}/{variant}.png", path)
@@ -152,10 +164,12 @@ def compose(path: Path, scenes: Sequence[Scene]) -> Iterator[np.ndarray]:
             for variant in range(len(LOOKS[layer]))
         }
         shoes = _sheet(member, SHOES, path)
-    for scene in scenes:
-        layers = [sheets[layer, look] for layer, look in zip(LAYERS, scene.looks, strict=True)]
-        frames = [_frame([*layers, shoes], cell) for act in scene.acts for cell in frame_cells(*act)]
-        yield np.stack(frames).reshape(CLIPS, CLIP_FRAMES, SIDE, SIDE, 3)
+
+    def paint(looks: Sequence[int], cell: int) -> np.ndarray:
+        layers = [sheets[layer, look] for layer, look in zip(LAYERS, looks, strict=True)]
+        return _frame([*layers, shoes], cell)
+
+    return paint
 
 
 def frame_cells(action: str, direction: str) -> list[int]:
@@ -187,13 +201,8 @@ def sprite_visuals(path: Path, request: Request, scenes: Mapping[str, Scene], tr
         )
 
     def load(part: str, ids: Sequence[str]) -> Clips:
-        arrays = []
-        for values, basis in zip(raw(ids), raw(train), strict=True):
-            flat = basis.reshape(-1, basis.shape[-1])
-            mean, spread = flat.mean(axis=0), flat.std(axis=0)
-            # Cells that are black in every training frame have no spread.
-            arrays.append(((values - mean) / np.where(spread > 1e-6, spread, 1)).astype(np.float32))
-        return Clips(arrays[0], arrays[1], np.array(ids))
+        appearance, motion = map(standardised, raw(ids), raw(train))
+        return Clips(appearance, motion, np.array(ids))
 
     return Visuals(APPEARANCE_DIM, MOTION_DIM, "cells of frames, standardised", load, {"cells": version})
 
