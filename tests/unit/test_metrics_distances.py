@@ -197,6 +197,7 @@ def test_nothing_is_drawn_from_the_streams_of_a_run_and_nothing_is_warned_of():
     ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features:UserWarning")
 def test_they_are_those_of_torchmetrics():
     real, made = (np.random.default_rng(seed).normal(size=(40, 5)) for seed in (0, 1))
     network = torch.nn.Identity()
