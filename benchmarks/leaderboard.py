@@ -31,7 +31,8 @@ from benchmarks.leaderboard_store import make
 
 ROOT = Path(__file__).parents[1]
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-IDLE = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+IDLE = """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
+    && !document.querySelector('[data-testid=stSkeleton]')"""
 BUSY = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'notRunning'"
 DRAWN = {
     "overview": "[data-testid=stDataFrame] canvas",

@@ -157,6 +157,17 @@ class Table:
             raise UserError(f"{self.title} has no finished row of {name!r}; it has {known or 'none'}.")
         return max(rows, key=lambda row: (not row.older, row.created))
 
+    def names(self) -> list[str]:
+        """Returns what finished rows are called, best first: a method, or the labels of its rows of present code."""
+        done = [row for row in self.rows if row.status == "done"]
+        present: dict[str, list[str]] = {row.method: [] for row in done}
+        for row in done:
+            if not row.older:
+                present[row.method].append(row.label)
+        found = [row.label if len(present[row.method]) > 1 else row.method for row in done]
+        several = {label for labels in present.values() for label in labels}
+        return list(dict.fromkeys(name for name in found if name in present or name in several))
+
     def ranking(self, metric: str) -> list[float]:
         """Returns the distinct means of a metric over complete rows, best first; [] when it has no direction."""
         if metric not in self.directions:

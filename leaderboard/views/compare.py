@@ -64,7 +64,7 @@ def render(board: Board) -> None:
     st.title("Compare")
     choice = pick.table(board)
     table = board.query(load_table, choice)
-    methods = list(dict.fromkeys(row.label for row in table.rows if row.status == "done"))
+    methods = table.names()
     if table.generated:
         st.warning(GENERATED, icon=":material/science:")
     if len(methods) < 2:

@@ -100,9 +100,8 @@ def _view(table: Table) -> View:
         "Metrics", table.metrics, default=first_metrics(table), key="metrics", bind="query-params"
     )
     known = [metric for metric in metrics if metric in table.metrics] or first_metrics(table)
-    labels = list(dict.fromkeys(row.label for row in table.rows if row.status == "done"))
     about = "Every other row is tested against it, unit by unit, with Holm's correction over the rows shown."
-    reference = pick.choose("Reference", [NOBODY, *labels], key="reference", help=about, container=columns[1])
+    reference = pick.choose("Reference", [NOBODY, *table.names()], key="reference", help=about, container=columns[1])
     order = pick.choose("Order", ORDERS, key="order", container=columns[2])
     about = "Also rows of code that has changed since."
     everything = columns[3].toggle("Older code too", key="rows", bind="query-params", help=about)

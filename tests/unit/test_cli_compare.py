@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from store_factories import make_run
 from typer.testing import CliRunner
 
 from bench.analysis.multiple import holm
+from bench.analysis.summary import summarise
 from bench.cli import compare, leaderboard, report
 from bench.cli.app import BenchGroup
 from bench.errors import UserError
@@ -94,6 +96,11 @@ def test_settings_of_one_method_are_compared_by_their_rows_names(tmp_path: Path)
     (one,) = as_json(path, "dualvgr (units=4)", "dualvgr (units=1)")
     assert (one["a"], one["b"], one["difference"]) == ("dualvgr (units=4)", "dualvgr (units=1)", 0.25)
     assert "dualvgr (units=4) is better than dualvgr (units=1)" in one["verdict"]
+    with Store.open(path, read_only=True) as opened:
+        (table,) = summarise(opened.runs())
+        assert table.names() == ["dualvgr (units=4)", "dualvgr (units=1)"]
+        rows = (replace(table.rows[0], older=True), table.rows[1])
+        assert replace(table, rows=rows).names() == ["dualvgr"]
     said = bench("compare", "dualvgr (units=3)", "dualvgr (units=1)", "--store", path, code=2)
     assert "dualvgr (units=1), dualvgr (units=4)" in " ".join(said.split())
 
