@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -160,13 +161,9 @@ class Table:
     def names(self) -> list[str]:
         """Returns what finished rows are called, best first: a method, or the labels of its rows of present code."""
         done = [row for row in self.rows if row.status == "done"]
-        present: dict[str, list[str]] = {row.method: [] for row in done}
-        for row in done:
-            if not row.older:
-                present[row.method].append(row.label)
-        found = [row.label if len(present[row.method]) > 1 else row.method for row in done]
-        several = {label for labels in present.values() for label in labels}
-        return list(dict.fromkeys(name for name in found if name in present or name in several))
+        present = Counter(row.method for row in done if not row.older)
+        spoken = [row for row in done if not row.older or not present[row.method]]
+        return list(dict.fromkeys(row.label if present[row.method] > 1 else row.method for row in spoken))
 
     def ranking(self, metric: str) -> list[float]:
         """Returns the distinct means of a metric over complete rows, best first; [] when it has no direction."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from bench.cli import output
+from bench.cli.find import check_stored
 from bench.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from bench.errors import UnknownNameError, UserError, did_you_mean
 
@@ -87,14 +88,7 @@ def _chosen(
     if not runs:
         raise UserError(f"'{address}' holds no run yet.", hint="`bench run SPEC` makes some.")
     methods = [method_of(name, runs) for name in methods]
-    for name, wanted in {"method": methods, **filters}.items():
-        known = {getattr(run, name) for run in runs}
-        for value in wanted or ():
-            if value not in known:
-                raise UnknownNameError(
-                    f"no run of {name} {value!r} in '{address}'.{did_you_mean(value, known)}",
-                    hint=f"Stored: {', '.join(sorted(known))}.",
-                )
+    check_stored(runs, address, method=methods, **filters)
     found = [
         run
         for run in runs

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bench.errors import UnknownNameError, UserError, nearest
+from bench.errors import UnknownNameError, UserError, did_you_mean, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bench.store import Store
     from bench.store.records import RunRecord
@@ -26,6 +26,28 @@ def open_existing(address: str) -> Iterator[Store | None]:
         return
     with Store.open(address, read_only=True) as store:
         yield store
+
+
+def check_stored(runs: Iterable[RunRecord], where: str, **filters: Sequence[str] | None) -> None:
+    """Checks that every value asked for is that of some run.
+
+    Args:
+        runs: Stored runs.
+        where: What the store is called.
+        filters: Fields of a run, and the values asked for; None asks for nothing.
+
+    Raises:
+        UnknownNameError: No run has a value; names the nearest, and all that are stored.
+    """
+    runs = list(runs)
+    for name, wanted in filters.items():
+        known = {getattr(run, name) for run in runs}
+        for value in wanted or ():
+            if value not in known:
+                raise UnknownNameError(
+                    f"no run of {name} {value!r} in '{where}'.{did_you_mean(value, known)}",
+                    hint=f"Stored: {', '.join(sorted(known)) or 'nothing'}.",
+                )
 
 
 def find_run(store: Store, text: str) -> RunRecord:

@@ -11,6 +11,7 @@ from bench.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from bench.errors import UserError
 
 if TYPE_CHECKING:
+    from bench.store.records import RunRecord
     from bench.store.transfer import Merged
 
 EXAMPLE = "bench merge node1.db node2.db --store results.db"
@@ -37,7 +38,7 @@ def command(
     With scores per unit, curves, samples, studies and provenance. Sources are only read. A run that this store has
     stays as it is, so doing it twice changes nothing.
     """
-    from bench.cli.find import open_existing
+    from bench.cli.find import check_stored, open_existing
     from bench.cli.progress import ProgressBar
     from bench.store import Store
     from bench.store.engine import locate
@@ -50,10 +51,13 @@ def command(
     twice = [source for source in sources if place(source) == place(store)]
     if twice:
         raise UserError(f"'{twice[0]}' is the store itself.", hint="Name stores to copy from, and --store for where.")
+    every: list[RunRecord] = []
     for source in sources:
         with open_existing(source) as found:
             if found is None:
                 raise UserError(f"there is no store '{source}'.", hint="Nothing was copied.")
+            every += found.runs()
+    check_stored(every, "', '".join(sources), dataset=dataset, method=method)
     results: dict[str, Merged] = {}
     with Store.open(store) as target, ProgressBar(silent=as_json) as bar:
         for source in sources:

@@ -38,7 +38,7 @@ def command(
 
     Lists them and asks first. What belongs to them goes too: scores, curves, samples, and studies nothing else uses.
     """
-    from bench.cli.find import open_existing
+    from bench.cli.find import check_stored, open_existing
     from bench.store import Store
     from bench.store.transfer import remove_runs
 
@@ -47,6 +47,7 @@ def command(
     with open_existing(store) as found:
         if found is None:
             raise UserError(f"there is no store '{store}'.")
+        check_stored(found.runs(), store, dataset=dataset, method=method)
         runs = found.runs(dataset=dataset or None, method=method or None)
     chosen = [run for run in runs if unfinished and run.status not in ("done", "pruned")]
     if older:

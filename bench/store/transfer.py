@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from bench.store import codec
 from bench.store.records import UnitScores
-from bench.store.tables import Environment, Experiment, Run, Study
+from bench.store.tables import Environment, Experiment, Run, Study, UnitScore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +31,7 @@ def merge_runs(
 ) -> Merged:
     """Copies finished runs with all that belongs to them: scores, curves, samples, studies, views, environments.
 
-    A run is one transaction, so an interrupted merge is taken up by doing it again.
+    A run is one transaction and comes after what it names, so an interrupted merge is taken up by doing it again.
 
     Args:
         source: Where the runs are.
@@ -65,7 +64,6 @@ def _finished(store: Store) -> list[str]:
 def _copy(source: Store, target: Store, run: RunRecord) -> None:
     environment = source.environment(run.environment) if run.environment else None
     experiment = source.experiment(run.spec_digest) if run.spec_digest else None
-    study = source.study(run.study) if run.study else None
     views = [source.view(digest) for digest in run.views.values()]
     if environment is not None:
         target.put_environment(environment)
@@ -75,18 +73,23 @@ def _copy(source: Store, target: Store, run: RunRecord) -> None:
     for view in views:
         if view is not None:
             target.put_view(view)
-    if study is not None and target.study(study.fingerprint) is None:
-        target.put_study(study)
-        for trial in source.trials(study.fingerprint):
-            target.put_trial(trial)
-    frame = source.unit_scores(run.fingerprint)
-    units = None
-    if frame is not None:
-        ids = frame["unit"]
-        scores = {name: frame[name].to_numpy() for name in frame.columns if name != "unit"}
-        arrow = codec.encode_units(ids.to_numpy() if ids.dtype.is_numeric() else ids.to_list(), scores)
-        units = UnitScores(run=run.fingerprint, arrow=arrow)
+    if run.study:
+        _copy_study(source, target, run.study)
+    query = sa.select(UnitScore.arrow).join(Run, Run.id == UnitScore.run_id).where(Run.fingerprint == run.fingerprint)
+    with source.reading() as connection:
+        arrow = connection.execute(query).scalar()
+    units = None if arrow is None else UnitScores(run=run.fingerprint, arrow=arrow)
     target.put_run(run, units, source.samples(run.fingerprint))
+
+
+def _copy_study(source: Store, target: Store, fingerprint: str) -> None:
+    """Copies a search, also over one that got less far here: it was interrupted, or its merge was."""
+    study, trials = source.study(fingerprint), source.trials(fingerprint)
+    if study is None or (target.study(fingerprint) is not None and len(target.trials(fingerprint)) >= len(trials)):
+        return
+    target.put_study(study)
+    for trial in trials:
+        target.put_trial(trial)
 
 
 def remove_runs(store: Store, fingerprints: Sequence[str]) -> None:

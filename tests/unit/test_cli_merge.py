@@ -99,8 +99,30 @@ def test_a_run_that_is_there_keeps_its_place_and_a_second_merge_changes_nothing(
     assert target.read_bytes() == before
 
 
+def test_a_merge_that_was_cut_off_within_a_search_is_taken_up(source: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "target.db")
+    with Store.open(target) as opened:
+        opened.put_study(STUDY)
+    invoke("merge", source, "--store", target)
+    assert everything(target) == everything(source)
+
+
+def test_names_that_no_run_has_are_told(source: str, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+    said = invoke("merge", source, "--store", str(target), "--method", "mgnc", code=2)
+    assert "Did you mean 'mgcn'?" in said
+    assert not target.exists()
+    assert "no run of dataset 'babi'" in invoke("prune", "--older", "--store", source, "--dataset", "babi", code=2)
+
+
 def test_merge_takes_only_what_is_asked_for(source: str, tmp_path: Path) -> None:
-    for asked, copied in ((["--dataset", "beauty"], 0), (["--method", "vbpr"], 0), (["--method", "mgcn"], 1)):
+    with Store.open(source) as opened:
+        opened.put_run(run_record(fingerprint="4" * 32, method="vbpr", dataset="beauty"))
+    for asked, copied in (
+        (["--dataset", "beauty"], 1),
+        (["--method", "vbpr"], 1),
+        (["--method", "mgcn", "--dataset", "beauty"], 0),
+    ):
         target = str(tmp_path / f"{asked[1]}.db")
         assert len(json.loads(invoke("merge", source, "--store", target, "--json", *asked))[source]["copied"]) == copied
 
