@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -66,10 +66,7 @@ def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     metric = FrechetInceptionDistance(feature=_AsGiven(first.shape[1]), sync_on_compute=False)
-    metric.set_dtype(torch.float64)
-    metric.update(first, real=True)
-    metric.update(second, real=False)
-    return max(0.0, float(metric.compute()))
+    return max(0.0, float(_computed(metric, first, second)))
 
 
 def kernel_distance(real: np.ndarray, made: np.ndarray) -> float:
@@ -97,10 +94,7 @@ def kernel_distance(real: np.ndarray, made: np.ndarray) -> float:
         metric = KernelInceptionDistance(
             feature=_AsGiven(first.shape[1]), subsets=subsets, subset_size=size, sync_on_compute=False
         )
-        metric.set_dtype(torch.float64)
-        metric.update(first, real=True)
-        metric.update(second, real=False)
-        return float(metric.compute()[0])
+        return float(_computed(metric, first, second)[0])
 
 
 def inception_score(logits: np.ndarray) -> float:
@@ -120,6 +114,14 @@ def inception_score(logits: np.ndarray) -> float:
         metric.set_dtype(torch.float64)
         metric.update((rows - rows.amax(1, keepdim=True)).clamp(min=LOWEST))
         return float(metric.compute()[0])
+
+
+def _computed(metric: Any, real: Tensor, made: Tensor) -> Any:
+    """Returns what a metric of torchmetrics makes of features in float64."""
+    metric.set_dtype(torch.float64)
+    metric.update(real, real=True)
+    metric.update(made, real=False)
+    return metric.compute()
 
 
 def _checked(real: np.ndarray, made: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -11,21 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bench.data.files import file_digest
 from bench.data.readers import sprites_stories
-from bench.data.readers.captions import PARTS, StoryPart, stories_content
-from bench.data.readers.sprites_qa import FRAME_PLACES, ZIP, frame_cells
+from bench.data.readers.sprites_qa import FRAME_PLACES, frame_cells
 from bench.data.readers.sprites_stories import (
     ACTS,
-    CHARACTERS,
     SAYS,
-    Strip,
-    Strips,
     draw_characters,
     introduced,
     look_names,
     stream,
-    told,
+    strip_content,
 )
 
 if TYPE_CHECKING:
@@ -61,31 +56,15 @@ def read(request: Request) -> Content:
     Raises:
         DataError: The zip or a sheet is damaged; names it.
     """
-    assert request.folder is not None  # noqa: S101 - published data has a folder
-    path = request.folder / ZIP
-    digest = file_digest(path)
-    parts = draw_sequences()
-    return stories_content(
+    return strip_content(
         request,
-        {
-            part: StoryPart(
-                ids=[sequence.id for sequence in parts[part]],
-                captions=[tell(sequence) for sequence in parts[part]],
-                frames=Strips(
-                    request,
-                    path,
-                    [Strip(one.looks, tuple(frame_cells(one.action, one.direction))) for one in parts[part]],
-                    part=part,
-                    key=f"sprites-sequences {READER_VERSION} {digest} {told(parts[part])}",
-                ),
-                labels=np.stack([labels(sequence) for sequence in parts[part]]),
-            )
-            for part in PARTS
-        },
+        draw_sequences(),
+        name="sprites-sequences",
+        cells=lambda one: tuple(frame_cells(one.action, one.direction)),
+        tell=tell,
+        labels=labels,
         attributes=ATTRIBUTES,
-        identity={"zip": digest, "split": sprites_stories.SEED, "seed": SEED, "reader": READER_VERSION},
-        sizes={"characters": sum(CHARACTERS.values())},
-        notes={"captions": "generated from the attributes of the sprites"},
+        identity={"split": sprites_stories.SEED, "seed": SEED, "reader": READER_VERSION},
     )
 
 

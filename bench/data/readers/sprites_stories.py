@@ -7,7 +7,7 @@ what the character does, so that its looks must be carried over.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from bench.data.readers.questions import grouped
 from bench.data.readers.sprites_qa import ACTIONS, DIRECTIONS, LAYERS, LOOKS, ZIP, frame_cells, painter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bench.data.content import Content, Request
@@ -55,6 +55,21 @@ class Character(NamedTuple):
     looks: tuple[int, ...]
 
 
+class Told(Protocol):
+    """A story of one character."""
+
+    @property
+    def id(self) -> str:
+        """Its character."""
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Variant of each of `LAYERS`."""
+
+
+S = TypeVar("S", bound=Told)
+
+
 class Strip(NamedTuple):
     """The pictures of one story.
 
@@ -87,29 +102,66 @@ def read(request: Request) -> Content:
     Raises:
         DataError: The zip or a sheet is damaged; names it.
     """
+    return strip_content(
+        request,
+        draw_stories(),
+        name="sprites-stories",
+        cells=_moments,
+        tell=tell,
+        labels=labels,
+        attributes=ATTRIBUTES,
+        identity={"seed": SEED, "reader": READER_VERSION},
+    )
+
+
+def strip_content(
+    request: Request,
+    parts: Mapping[str, Sequence[S]],
+    *,
+    name: str,
+    cells: Callable[[S], tuple[int, ...]],
+    tell: Callable[[S], list[str]],
+    labels: Callable[[S], np.ndarray],
+    attributes: Sequence[str],
+    identity: Mapping[str, str | int],
+) -> Content:
+    """Returns stories of sprite characters, one for each.
+
+    Args:
+        request: What was asked for.
+        parts: The stories of each part.
+        name: The dataset's.
+        cells: Story to the F cells of the sheets that it shows.
+        tell: Story to its F captions.
+        labels: Story to (F, attributes) bool.
+        attributes: Names of the frame labels.
+        identity: What the stories were drawn by; `reader` is the reader's version.
+
+    Raises:
+        DataError: The zip or a sheet is damaged; names it.
+    """
     assert request.folder is not None  # noqa: S101 - published data has a folder
     path = request.folder / ZIP
     digest = file_digest(path)
-    parts = draw_stories()
     return stories_content(
         request,
         {
             part: StoryPart(
-                ids=[story.id for story in parts[part]],
-                captions=[tell(story) for story in parts[part]],
+                ids=[story.id for story in stories],
+                captions=[tell(story) for story in stories],
                 frames=Strips(
                     request,
                     path,
-                    [Strip(story.looks, _moments(story)) for story in parts[part]],
+                    [Strip(story.looks, cells(story)) for story in stories],
                     part=part,
-                    key=f"sprites-stories {READER_VERSION} {digest} {told(parts[part])}",
+                    key=f"{name} {identity['reader']} {digest} {told(stories)}",
                 ),
-                labels=np.stack([labels(story) for story in parts[part]]),
+                labels=np.stack([labels(story) for story in stories]),
             )
-            for part in PARTS
+            for part, stories in parts.items()
         },
-        attributes=ATTRIBUTES,
-        identity={"zip": digest, "seed": SEED, "reader": READER_VERSION},
+        attributes=attributes,
+        identity={"zip": digest, **identity},
         sizes={"characters": sum(CHARACTERS.values())},
         notes={"captions": "generated from the attributes of the sprites"},
     )
@@ -166,7 +218,7 @@ def stream(seed: str, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "little")))
 
 
-def told(stories: Sequence[NamedTuple]) -> str:
+def told(stories: Sequence[Told]) -> str:
     """Returns the sha256 of stories as they are written."""
     return hashlib.sha256(repr(list(stories)).encode()).hexdigest()
 
