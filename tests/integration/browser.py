@@ -11,22 +11,42 @@ import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
 START_S = 60
-# The script can have ended before the browser has fetched what draws its elements: until then a skeleton stands there.
-IDLE = """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
-    && !document.querySelector('[data-testid=stSkeleton]')"""
+# The page notes when it last sent to the server, heard from it and changed, from before its own scripts run.
+WATCH = """
+window.__last = {sent: 0, heard: 0, changed: 0};
+const mark = name => { window.__last[name] = performance.now(); };
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (...given) {
+    if (!this.__watched) { this.__watched = true; this.addEventListener('message', () => mark('heard')); }
+    mark('sent');
+    return send.apply(this, given);
+};
+new MutationObserver(() => mark('changed')).observe(
+    document, {subtree: true, childList: true, characterData: true, attributes: true});
+"""
+# Idle: what was sent last is answered, the script has ended, all that draws elements has been fetched (until then a
+# skeleton stands there), and nothing has changed for a while (a table tells a screen reader its cells 200 ms late).
+IDLE = """() => {
+    const {sent, heard, changed} = window.__last, now = performance.now();
+    return sent > 0 && heard >= sent && now - Math.max(sent, heard, changed) > 600
+        && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
+        && !document.querySelector('[data-testid=stSkeleton]');
+}"""
+SOON_S = 20
 
 
 def chromium() -> str:
@@ -82,6 +102,7 @@ def window(browser: Any, *, scheme: str = "light", width: int = 1280, height: in
     """Returns a fresh window of this size, which shares nothing with others."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     context.set_default_timeout(20_000)
+    context.add_init_script(WATCH)
     return context.new_page()
 
 
@@ -89,8 +110,14 @@ def settle(page: Any) -> None:
     """Waits until the page is drawn and nothing runs any more."""
     page.wait_for_selector("h1")
     page.wait_for_function(IDLE)
-    page.wait_for_timeout(300)
-    page.wait_for_function(IDLE)
+
+
+def soon(read: Callable[[], T], holds: Callable[[T], bool]) -> T:
+    """Reads until it holds, or for a while; returns what was read last, for the test to assert."""
+    end = time.monotonic() + SOON_S
+    while not holds(found := read()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
 
 
 def open_at(page: Any, address: str) -> None:
@@ -112,3 +139,8 @@ def cells(page: Any, number: int = 0) -> list[list[str]]:
     script = "t => [...t.querySelectorAll('tbody tr')].map(r => [...r.querySelectorAll('td')].map(c => c.textContent))"
     rows: list[list[str]] = grid.evaluate(script)
     return rows
+
+
+def names(page: Any, wanted: list[str]) -> list[str]:
+    """Returns the first column of the first table, once it is as wanted or after a while whatever it is."""
+    return soon(lambda: [row[0] for row in cells(page)], lambda found: found == wanted)
