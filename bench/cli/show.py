@@ -163,12 +163,21 @@ def _print_curve(curve: list[CurvePoint], select: str) -> None:
     _section(f"curve ({output.count(len(curve), 'epoch')})")
     step = max(1, -(-len(curve) // CURVE_ROWS))
     shown = [point for index, point in enumerate(curve) if index % step == 0 or index == len(curve) - 1]
-    key = f"valid/{select}"
+    # What is trained in turns (generator, discriminator) has a loss each; their terms are not shown.
+    names = dict.fromkeys(name for point in curve for name in point.values)
+    whole = ["loss"] if "loss" in names else [n for n in names if n.startswith("loss/") and n.count("/") == 1]
     output.print_table(
-        ["epoch", "loss", f"valid {select}"],
-        [[str(p.epoch), f"{p.values.get('loss', float('nan')):.5g}", _number(p.values.get(key))] for p in shown],
+        ["epoch", *(name.replace("loss/", "loss of ") for name in whole), f"valid {select}"],
+        [
+            [str(p.epoch), *(_loss(p.values.get(name)) for name in whole), _number(p.values.get(f"valid/{select}"))]
+            for p in shown
+        ],
         left=(),
     )
+
+
+def _loss(value: float | None) -> str:
+    return output.ABSENT if value is None else f"{value:.5g}"
 
 
 def _number(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,18 @@ def test_show_thins_a_long_curve_but_keeps_its_end(store: str) -> None:
     epochs = [int(line.split()[0]) for line in curve[2:] if line.strip()]
     assert len(epochs) <= 13
     assert (epochs[0], epochs[-1]) == (1, 30)
+
+
+def test_show_has_a_column_for_each_loss_of_what_is_trained_in_turns(tmp_path: Path) -> None:
+    values = {"loss/discriminator": 0.25, "loss/discriminator/penalty": 0.125, "loss/generator": -3.5}
+    with Store.open(tmp_path / "turns.db") as opened:
+        opened.put_run(run_record(curve=[CurvePoint(epoch=1, values=values | {"valid/recall@20": 0.5})]))
+    curve = invoke("show", "aaaa", "--store", str(tmp_path / "turns.db")).split("curve (1 epoch)")[1]
+    assert "penalty" not in curve
+    head, row = curve.split("\n")[1:3]
+    columns = re.split(r"\s{2,}", head.strip())
+    assert columns == ["epoch", "loss of discriminator", "loss of generator", "valid recall@20"]
+    assert row.split() == ["1", "0.25", "-3.5", "0.5000"]
 
 
 def test_show_prints_why_a_run_did_not_finish(store: str) -> None:
