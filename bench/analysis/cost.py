@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from bench.analysis.summary import frozen_parameters
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,6 +25,8 @@ class Cost(NamedTuple):
     """Peak memory."""
     parameters: float | None
     """Trainable parameters."""
+    frozen_parameters: float | None = None
+    """Those that training leaves as they are."""
 
 
 class Point(NamedTuple):
@@ -40,7 +44,7 @@ def parameters_text(run: RunRecord) -> str | None:
 
     What is frozen is what a pretrained part brings and training leaves as it is.
     """
-    learned, frozen = run.parameters, int(run.notes.get("frozen_parameters", 0))
+    learned, frozen = run.parameters, frozen_parameters(run)
     if not frozen:
         return f"{learned:,}" if learned else None
     return f"{learned:,} learned, {frozen:,} frozen ({100 * learned / (learned + frozen):.1f} % learned)"
@@ -48,7 +52,7 @@ def parameters_text(run: RunRecord) -> str | None:
 
 def cost_of(row: Row) -> Cost:
     """Returns what one run of a row takes."""
-    return Cost(row.seconds, row.memory_bytes, row.parameters)
+    return Cost(row.seconds, row.memory_bytes, row.parameters, row.frozen_parameters)
 
 
 def tradeoff(table: Table, metric: str, cost: CostName = "seconds") -> list[Point]:

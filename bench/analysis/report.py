@@ -207,9 +207,8 @@ def _csv(tables: Sequence[Table], significance: Significance | None) -> str:
     fixed = (
         "task dataset protocol budget effort dataset_digest generated method detail status reason older_code".split()
     )
-    counts = (
-        "seeds planned_seeds best_epoch seconds_per_epoch seconds trials pruned peak_memory_bytes parameters".split()
-    )
+    counts = "seeds planned_seeds best_epoch seconds_per_epoch seconds trials pruned peak_memory_bytes".split()
+    counts += ["parameters", "frozen_parameters"]
     against = [f"{name} p against {significance.reference}" for name in metrics] if significance is not None else []
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -224,7 +223,7 @@ def _csv(tables: Sequence[Table], significance: Significance | None) -> str:
             numbers = [v for score in scores for v in ((score.mean, score.half_width) if score else (None, None))]
             seeds = [" ".join(map(str, row.seeds)), " ".join(map(str, row.planned))]
             rest = [row.best_epoch, row.seconds_per_epoch, row.seconds, row.trials, row.pruned]
-            rest += [row.memory_bytes, row.parameters]
+            rest += [row.memory_bytes, row.parameters, row.frozen_parameters]
             if significance is not None:
                 marks = significance.marks.get(key, {})
                 rest += [mark.p_value if (mark := marks.get((row_id(row), n))) else None for n in metrics]
@@ -283,6 +282,7 @@ def _plain_row(row: Row, metrics: Sequence[str], marks: Mapping[tuple[str, str],
         "pruned": row.pruned,
         "peak_memory_bytes": row.memory_bytes,
         "parameters": row.parameters,
+        "frozen_parameters": row.frozen_parameters,
         "runs": {str(seed): fingerprint for seed, fingerprint in row.fingerprints.items()},
     }
 

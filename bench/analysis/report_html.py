@@ -143,6 +143,8 @@ def _cost_cells(row: Row, *, on_front: bool) -> list[str]:
     seconds = ABSENT if cost.seconds is None else f"{cost.seconds:,.1f}{' ◆' if on_front else ''}"
     memory = ABSENT if cost.memory_bytes is None else f"{cost.memory_bytes / 1e6:,.0f} MB"
     parameters = ABSENT if cost.parameters is None else f"{cost.parameters:,.0f}"
+    if cost.frozen_parameters:
+        parameters += f" + {cost.frozen_parameters:,.0f} frozen"
     return [f"<td>{text}</td>" for text in (seconds, memory, parameters)]
 
 

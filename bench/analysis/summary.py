@@ -67,6 +67,7 @@ class Row:
         created: When the newest of its runs ended (UTC).
         memory_bytes: Peak memory, mean over seeds.
         parameters: Trainable parameters, mean over seeds; 0 for a closed form.
+        frozen_parameters: Those that training leaves as they are, mean over seeds.
     """
 
     method: str
@@ -88,6 +89,7 @@ class Row:
     created: datetime
     memory_bytes: float | None = None
     parameters: float | None = None
+    frozen_parameters: float | None = None
 
     @property
     def label(self) -> str:
@@ -262,8 +264,12 @@ def _table(
     details = _details(variants)
     rows = [row for name, group in variants.items() for row in _rows(group, details[name], trials, current)]
     tested = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
-    # A spec with several tasks asks for metrics that only one of them knows.
-    shown = tested if metrics is None else tuple(name for name in metrics if name in tested) or tuple(metrics)
+    shown = tested
+    if metrics is not None:
+        # A spec with several tasks asks for metrics that only one of them knows; where nothing was scored, what would
+        # have selected is known to be of this one.
+        selecting = {run.select for run in runs}
+        shown = tuple([n for n in metrics if n in tested] or [n for n in metrics if n in selecting] or metrics)
     known = {name: way for name in tested if (way := direction(name)) is not None}
     selected = [run.select for run in runs if run.select in tested]
     primary = next(iter([*selected, *shown]), None)
@@ -319,9 +325,15 @@ def _rows(
                 created=last.created,
                 memory_bytes=statistics.fmean(peaks) if peaks else None,
                 parameters=statistics.fmean(run.parameters for run in group) if status == "done" else None,
+                frozen_parameters=statistics.fmean(map(frozen_parameters, group)) if status == "done" else None,
             )
         )
     return rows
+
+
+def frozen_parameters(run: RunRecord) -> int:
+    """Returns how many parameters a run's method has that training leaves as they are."""
+    return int(run.notes.get("frozen_parameters", 0))
 
 
 def _reason(run: RunRecord) -> str | None:

@@ -16,7 +16,7 @@ from bench.spec.fingerprint import CellIdentity, StudyIdentity, source_digest
 from bench.spec.space import domains_to_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.data.checkpoints import Checkpoint
     from bench.data.dataset import Dataset
@@ -245,3 +245,22 @@ def _look_up(config: Mapping[str, Any], name: str) -> Any:
 
 def _copy(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _copy(value) if isinstance(value, dict) else value for name, value in config.items()}
+
+
+def missing_floors(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yields what to say of tables that lack the row beside which a task's scores must be read."""
+    for task, dataset in dict.fromkeys((entry.task, entry.dataset) for entry in entries):
+        floor = getattr(task, "floor", None)
+        if floor and not any(one.label == floor for one in entries if (one.task, one.dataset) == (task, dataset)):
+            yield (
+                f"{task.name} on {dataset!r} lacks the row {floor!r}, beside which its scores must be read: add it to "
+                "the methods."
+            )
+
+
+def twin_warning(asked: str, data: Dataset) -> str:
+    """Returns what to say where a generated twin stands in for a dataset."""
+    return (
+        f"dataset {asked!r} is not on this machine; its generated twin {data.id!r} is used in its place, under its own "
+        f"name (`fallback: twin`). For real results put the data under $BENCH_DATA: `bench data info {asked}`."
+    )

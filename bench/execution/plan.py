@@ -10,7 +10,7 @@ from bench.data.dataset import open_dataset
 from bench.data.registry import resolve_dataset
 from bench.errors import UserError
 from bench.execution.checkpoints import find_pretrained
-from bench.execution.entries import Entry, resolve, unfit, view_pipelines
+from bench.execution.entries import Entry, missing_floors, resolve, twin_warning, unfit, view_pipelines
 from bench.execution.outcomes import kept_trials
 from bench.execution.slots import detect_gpus, resolve_device
 from bench.methods.registry import METHODS
@@ -227,6 +227,8 @@ def build_plan(
     warnings: dict[str, None] = {}
     made = (_entry(grid, loaded, expansion.budget, progress, warnings) for grid in _distinct(expansion.grid))
     entries = _merged(made)
+    if only is None:
+        warnings |= dict.fromkeys(missing_floors(entries))
     cells = [_cell(entry, seed, store, fresh) for entry in entries for seed in expansion.budget.seeds]
     trials_stored: dict[str, int] = {}
     if store is not None and not fresh:
@@ -306,7 +308,7 @@ def _entry(
     except UserError as error:
         return Entry(**known, error=str(error))
     if data.id != str(asked):
-        warnings[_twin_warning(str(asked), data)] = None
+        warnings[twin_warning(str(asked), data)] = None
     known |= {"data": data, "dataset": data.id, "generated": data.generated, "protocol": data.protocol.name}
     reason = unfit(method, data.id, data.modalities)
     if reason is not None:
@@ -316,13 +318,6 @@ def _entry(
     except UserError as error:
         return Entry(**known, error=str(error))
     return Entry(**known, views=views)
-
-
-def _twin_warning(asked: str, data: Dataset) -> str:
-    return (
-        f"dataset {asked!r} is not on this machine; its generated twin {data.id!r} is used in its place, under its own "
-        f"name (`fallback: twin`). For real results put the data under $BENCH_DATA: `bench data info {asked}`."
-    )
 
 
 def _cell(entry: Entry, seed: int, store: Store | None, fresh: bool) -> Cell:

@@ -18,6 +18,7 @@ from bench.execution.results import WEIGHTS
 from bench.graph.compile import compile_view
 from bench.graph.stages import parse_stage
 from bench.methods.base import Context
+from bench.tasks.base import Checking
 from bench.tasks.registry import TASKS
 from bench.training.build import DTYPES, build_method, resolve_device
 from bench.training.checkpoint import write_tensors
@@ -75,6 +76,8 @@ def run_job(job: Job, *, work_dir: Path, on_epoch: Callable[[CurvePoint], bool])
         precision=job.precision,
         checkpoint=work_dir / CHECKPOINT_FILE,
     )
+    if isinstance(task, Checking):
+        task.check(method, data, settings.metrics)
     result = train(method, data, task, settings, device=device, on_epoch=on_epoch)
     trained = time.perf_counter()
 

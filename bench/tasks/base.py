@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -115,3 +115,20 @@ class Task(Protocol):
 
     def evaluate(self, method: Method, dataset: Dataset, metrics: Sequence[str]) -> Evaluation:
         """Opens the test split and scores a trained method on it."""
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A task whose metrics cannot judge every method."""
+
+    def check(self, method: Method, data: Any, metrics: Sequence[str]) -> None:
+        """Refuses before training what scoring would refuse after it.
+
+        Args:
+            method: Freshly built.
+            data: Train and validation.
+            metrics: The selecting one first.
+
+        Raises:
+            UserError: A metric cannot judge this method, or has no value for this data.
+        """

@@ -94,6 +94,8 @@ class ImageEditingTask:
     name = TASK_NAME
     family = "generation"
     unit = "edit"
+    floor = "no_edit"
+    """The method whose row others must be read beside."""
     summary = (
         "Change an image so that a caption fits it and nothing else changes; what doing nothing gets is beside it."
     )
@@ -109,6 +111,10 @@ class ImageEditingTask:
     def metric(self, name: str) -> Metric:
         """Reads a metric name such as `l2` or `clip_score[tiny-3]`; UserError when there is none."""
         return generation.parse(name, TASK_NAME)
+
+    def check(self, method: Method, data: GenerationData, metrics: Sequence[str]) -> None:
+        """Refuses, before training, a metric that looks through a network the method is trained against."""
+        judged(method, data, metrics, TASK_NAME)
 
     def batches(
         self, data: GenerationData, *, batch_size: int, device: torch.device, generator: torch.Generator

@@ -115,6 +115,11 @@ class StoryTask:
         """Reads a metric name such as `frame_accuracy[continuation]`; UserError when there is none."""
         return generation.parse(name, TASK_NAME)
 
+    def check(self, method: Method, data: GenerationData, metrics: Sequence[str]) -> None:
+        """Refuses, before training, a metric that cannot select or looks through a network of the training."""
+        parsed, _ = judged(method, data, metrics, TASK_NAME)
+        selecting_mode(method, parsed)
+
     def batches(
         self, data: GenerationData, *, batch_size: int, device: torch.device, generator: torch.Generator
     ) -> StoryBatches:
@@ -132,13 +137,8 @@ class StoryTask:
             DivergedError: Images are not finite.
         """
         parsed, judges = judged(method, data, metrics, TASK_NAME)
-        mode = parsed[0].mode or next((one.mode for one in parsed if one.mode), MODES[0])
+        mode = selecting_mode(method, parsed)
         here = [one for one in parsed if one.mode in (mode, None)]
-        if mode not in modes_of(method):
-            raise UserError(
-                f"metric {metrics[0]!r} cannot select: {type(method).__name__} has no mode {mode!r}.",
-                hint=f"Select by a metric of {', '.join(modes_of(method))}.",
-            )
         stories = _some(_stories(data.valid, data.name), VALIDATED)
         told = {mode: complete(method, stories, mode)}
         scores, totals = score(judges, here, told, stories, "valid")
@@ -165,6 +165,27 @@ class StoryTask:
             notes = {"stories": len(shown), "side": data.side, "mode": mode}
             samples += story_grid(mode, strips, made.given[shown], test.texts[shown].tolist(), notes)
         return Evaluation(test.ids, scores, totals, tuple(samples))
+
+
+def selecting_mode(method: Method, metrics: Sequence[Parsed]) -> str:
+    """Returns the mode that validation draws: that of the first metric, which selects.
+
+    Raises:
+        UserError: The method does not have it, or the metric has no value in it.
+    """
+    first = metrics[0]
+    mode = first.mode or next((one.mode for one in metrics if one.mode), MODES[0])
+    if mode not in modes_of(method):
+        raise UserError(
+            f"metric {first.name!r} cannot select: {type(method).__name__} has no mode {mode!r}.",
+            hint=f"Select by a metric of {', '.join(modes_of(method))}.",
+        )
+    if first.family.name == "given_exact" and mode == MODES[0]:
+        raise UserError(
+            f"metric {first.name!r} cannot select: in that mode no frame is given.",
+            hint="Select by a metric of what is drawn.",
+        )
+    return mode
 
 
 def modes_of(method: Method) -> tuple[str, ...]:

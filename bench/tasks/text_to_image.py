@@ -94,6 +94,10 @@ class TextToImageTask:
         """Reads a metric name such as `fid[world-cnn-7]`; UserError when there is none."""
         return generation.parse(name, TASK_NAME)
 
+    def check(self, method: Method, data: GenerationData, metrics: Sequence[str]) -> None:
+        """Refuses, before training, a metric that looks through a network the method is trained against."""
+        judged(method, data, metrics, TASK_NAME)
+
     def batches(
         self, data: GenerationData, *, batch_size: int, device: torch.device, generator: torch.Generator
     ) -> CaptionBatches:

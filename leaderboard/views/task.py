@@ -188,7 +188,11 @@ def layout(
     columns["seeds"] = pl.Series([seeds_text(row) for row in rows], dtype=pl.String)
     if marks is None and len(metrics) <= SHOWN_METRICS:
         # Else there is no room for them, and the download has them.
-        columns["best epoch"] = pl.Series([row.best_epoch for row in rows], dtype=pl.Float64)
+        if any(row.frozen_parameters for row in rows):
+            columns["learned"] = pl.Series([row.parameters for row in rows], dtype=pl.Float64)
+            columns["frozen"] = pl.Series([row.frozen_parameters for row in rows], dtype=pl.Float64)
+        else:
+            columns["best epoch"] = pl.Series([row.best_epoch for row in rows], dtype=pl.Float64)
         columns["s/epoch"] = pl.Series([row.seconds_per_epoch for row in rows], dtype=pl.Float64)
     columns["min/run"] = pl.Series(minutes, dtype=pl.Float64)
     if any(row.trials is not None for row in rows):
@@ -239,6 +243,8 @@ def _columns(frame: pl.DataFrame, view: View) -> dict[str, Any]:
     columns |= {
         "seeds": text("seeds", width=60, alignment="right", help="Seeds the mean is over."),
         "best epoch": number("epoch", format="%g", width=65, help="Best epoch, median over seeds."),
+        "learned": number("learned", format="compact", width=75, help="Parameters that training changes."),
+        "frozen": number("frozen", format="compact", width=70, help="Parameters that training leaves as they are."),
         "s/epoch": number("s/epoch", format="%.1f", width=70, help="Training seconds per epoch."),
         "min/run": number("min/run", format="%.1f", width=70, help="Whole time of one run, compiling to testing."),
         "trials": text(

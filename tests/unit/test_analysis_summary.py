@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import timedelta
 
 import pytest
 import scipy.stats
 from store_factories import NOON, make_run
 
+from bench.analysis.report import render
 from bench.analysis.summary import effort_text, metric_direction, summarise
 from bench.errors import UserError
 from bench.store import TrialCounts
@@ -224,3 +226,20 @@ def test_effort_in_words():
 
 def test_no_runs_make_no_tables():
     assert summarise([]) == []
+
+
+def test_where_nothing_was_scored_the_metric_that_would_have_selected_stands_alone():
+    failed = make_run(status="failed", metrics={}, select="ndcg@20")
+    (table,) = summarise([failed], metrics=["fid[world-cnn-7]", "ndcg@20"])
+    assert table.metrics == ("ndcg@20",)
+
+
+def test_a_row_tells_learned_from_frozen_parameters():
+    runs = [make_run(seed=seed, parameters=10, notes={"frozen_parameters": 30 + seed}) for seed in (0, 2)]
+    (table,) = summarise([*runs, make_run("bare", parameters=5)])
+    assert {row.method: (row.parameters, row.frozen_parameters) for row in table.rows} == {
+        runs[0].method: (10, 31),
+        "bare": (5, 0),
+    }
+    rows = csv.DictReader(render([table], "csv").splitlines())
+    assert sorted(row["frozen_parameters"] for row in rows) == ["0.0", "31.0"]

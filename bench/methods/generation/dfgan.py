@@ -34,6 +34,7 @@ class DFGAN(ImageGenerator):
 
     Networks, losses and the order of a training step follow the authors' code (tobran/DF-GAN at 78f14fd). The sentence
     vector is that of a frozen image-text encoder; the authors' is a bi-LSTM trained against image regions (DAMSM).
+    Images come at their side with one caption each, neither cropped (the authors: from 304 pixels) nor flipped.
     """
 
     class Config(AdversarialConfig):

@@ -35,7 +35,8 @@ class GALIP(ImageGenerator):
     The generator predicts a feature that goes through CLIP's image transformer in place of its patches, with prompts in
     two thirds of its layers; the discriminator judges CLIP's patch tokens. Networks, losses and the order of a training
     step follow the authors' code (tobran/GALIP at 35d0c2f). The penalty is taken with respect to CLIP features, so the
-    second derivative never enters the transformer.
+    second derivative never enters the transformer. Images come at their side with one caption each, neither cropped
+    (the authors: from 304 pixels) nor flipped.
     """
 
     class Config(AdversarialConfig):

@@ -38,11 +38,13 @@ class StoryImager(FrozenLeftOut, StoryGenerator):
     M is 1 in the cells of frames to be drawn, drawn from a bank of masks in training. Every cross-attention is FS-CAM:
     a cell sees its own caption through one set of adapters, the whole board the global-context tokens C through
     another. Self-attention sees the whole board. In sampling, known cells are put back before each step, and given
-    frames are returned as they came.
+    frames are returned as they came. That p is added in target cells only is RECONSTRUCTED too.
 
     Without `checkpoint` the U-Net starts from nothing, so it is trained together with adapters and Context-FE, and
     pixels take the place of latents. With one, its U-Net, autoencoder and text encoder are frozen and not kept among
-    this method's weights. The paper's own settings are not known; for Stable Diffusion 1.5 or 2.1 take rank 16, 8
+    this method's weights. An autoencoder reads the whole board at once, so the latent of a given cell carries a trace
+    of its neighbours: of the true ones in training, of blank ones in sampling; how the authors went about that is not
+    known. The paper's own settings are not known; for Stable Diffusion 1.5 or 2.1 take rank 16, 8
     queries, 16 story tokens, `lr` 1e-4, batch 8, guidance 6 and 50 steps. New names of characters get no tokens of
     their own here.
     """

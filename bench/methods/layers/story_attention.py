@@ -111,7 +111,8 @@ class FrameStoryAttention(nn.Module):
         FS(h) = tile_i(A_frame(h_i, W_i)) + A_story(h, C)
 
     Cell i of the board sees the words W_i of its own caption alone; the uncut board sees the global tokens C. Both
-    branches are whole attentions, the output's bias included. Padded cells have no frame branch.
+    branches are whole attentions, the output's bias included. Padded cells have no frame branch. With all adapters at
+    zero each branch is the base attention of its context; their sum, as the formula has it, is not the base network's.
 
     The context is packed: the words of frame 1 to F, equally many, then the global tokens.
 

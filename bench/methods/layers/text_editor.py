@@ -43,7 +43,8 @@ class AdversarialEditor(ImageEditor):
     """A U-Net that a sentence steers, and a discriminator that sees images with sentences.
 
     DE-Net's training was never published. These losses are RECONSTRUCTED from DF-GAN and GALIP (same first author) and
-    from the arguments of DE-Net's training function; the weights are ours. What an edit should give is never looked at.
+    from the arguments of DE-Net's training function; the weights are ours. What an edit should give is never looked at,
+    and images are neither cropped nor flipped.
 
     Args:
         config: A validated `Config`.
