@@ -19,6 +19,8 @@ EXIT_FAILED = 1
 EXIT_USER = 2
 EXIT_GATE = 3
 EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
+"""As a shell says of what the end of its pipe ended."""
 
 
 class BenchError(Exception):

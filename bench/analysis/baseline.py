@@ -177,7 +177,10 @@ def read_baseline(path: Path) -> Baseline:
             f"there is no baseline '{path}'.", hint=f"Make it: `bench gate SPEC --baseline {path} --update`."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"baseline '{path}' cannot be read: {error}.") from error
+        raise UserError(
+            f"baseline '{path}' cannot be read: {error}.",
+            hint="Name the JSON file that `bench gate SPEC --baseline FILE --update` wrote.",
+        ) from error
     try:
         baseline = Baseline.model_validate_json(text)
     except ValidationError as error:
@@ -185,12 +188,13 @@ def read_baseline(path: Path) -> Baseline:
         place = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(
             f"'{path}' is no baseline of a gate: {place}: {first['msg']}.",
-            hint="Make it anew: `bench gate SPEC --baseline FILE --update`.",
+            hint=f"Restore it, or remove it and make it anew: `bench gate SPEC --baseline {path} --update`.",
         ) from error
     keys = [cell.key for cell in baseline.cells]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
-        raise UserError(f"'{path}' holds {twice} twice.", hint="A merge went wrong: make the file anew with --update.")
+        hint = "A merge went wrong: restore the file, or remove it and make it anew."
+        raise UserError(f"'{path}' holds {twice} twice.", hint=hint)
     return baseline
 
 

@@ -236,8 +236,17 @@ def _compare(
 
 
 def _same(old: MetricBaseline, new: MetricBaseline) -> bool:
-    """Returns whether the new runs scored every unit as the baseline's seeds of the same number did."""
-    return bool(new.digests) and all(digest and old.digests.get(seed) == digest for seed, digest in new.digests.items())
+    """Returns whether the new runs scored every unit as the baseline's seeds of the same number did.
+
+    The means must agree too: a fault in how scores are averaged leaves every unit as it was.
+    """
+    if not new.digests or not all(digest and old.digests.get(s) == digest for s, digest in new.digests.items()):
+        return False
+    rounding = _TINY * max(1.0, abs(old.mean))
+    if set(new.digests) == set(old.digests):
+        return abs(new.mean - old.mean) <= rounding
+    # The mean of some of n values is no farther from the mean of all than one of them can be (Samuelson 1968).
+    return abs(new.mean - old.mean) <= (old.sd or 0.0) * (old.n - 1) / math.sqrt(old.n) + rounding
 
 
 def _verdict(

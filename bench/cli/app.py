@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -34,7 +35,7 @@ from bench.cli import (
     validate,
     version,
 )
-from bench.errors import EXIT_FAILED, EXIT_INTERRUPTED, BenchError
+from bench.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PIPE, BenchError, UserError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -73,7 +74,11 @@ class BenchGroup(TyperGroup):
         """Runs a verb."""
         warnings.showwarning = _show_warning
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                # Here, where a reader that left and a full disk have an exit code.
+                sys.stdout.flush()
+            return result
         except BenchError as error:
             output.error(error)
             raise typer.Exit(error.exit_code) from None
@@ -81,9 +86,20 @@ class BenchGroup(TyperGroup):
             output.note("interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader (`| head`) left. Python would complain again when it flushes stdout at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader (`| head`) left.
+            _no_more_output()
+            raise typer.Exit(EXIT_PIPE) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            _no_more_output()
+            output.error(UserError("the disk is full.", hint="Make room; what was stored is kept."))
             raise typer.Exit(EXIT_FAILED) from None
+
+
+def _no_more_output() -> None:
+    """Python would complain again when it flushes stdout at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -93,7 +109,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 
 def build() -> typer.Typer:
     """Returns the application; its help is boxed by Rich on a terminal and plain in a pipe."""
-    markup = "rich" if sys.stdout.isatty() else None
+    markup = "rich" if sys.stdout is not None and sys.stdout.isatty() else None
     app = typer.Typer(
         name="bench",
         cls=BenchGroup,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from bench.cli import output
-from bench.cli.find import check_stored
+from bench.cli.find import check_stored, method_of
 from bench.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from bench.errors import UnknownNameError, UserError, did_you_mean
 
@@ -98,12 +98,6 @@ def _chosen(
         said = ", ".join(f"{name} {' or '.join(wanted)}" for name, wanted in filters.items() if wanted)
         raise UserError(f"no run of {' or '.join(methods)} in '{address}' has {said}.", hint="See `bench report`.")
     return found
-
-
-def method_of(name: str, runs: Sequence[RunRecord]) -> str:
-    """Returns the method of a row's name: `dualvgr` of `dualvgr (units=4)`."""
-    method = name.partition(" (")[0]
-    return method if any(run.method == method for run in runs) else name
 
 
 def _pairs(

@@ -50,6 +50,12 @@ def check_stored(runs: Iterable[RunRecord], where: str, **filters: Sequence[str]
                 )
 
 
+def method_of(name: str, runs: Sequence[RunRecord]) -> str:
+    """Returns the method of a row's name: `dualvgr` of `dualvgr (units=4)`."""
+    method = name.partition(" (")[0]
+    return method if any(run.method == method for run in runs) else name
+
+
 def find_run(store: Store, text: str) -> RunRecord:
     """Returns the run called `text`.
 

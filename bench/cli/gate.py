@@ -26,6 +26,7 @@ from bench.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bench.analysis.baseline import Rule
     from bench.execution.driver import Report
     from bench.store import Store
 
@@ -72,30 +73,36 @@ def command(
     from bench.analysis.gate import judge
     from bench.analysis.gate_output import headline, to_json, to_junit, to_markdown
 
-    # A wrong path must not show only after minutes of training.
-    for file in (baseline, junit, summary):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise UserError(f"the folder of '{file}' does not exist.")
+    # A wrong path or a damaged baseline must not show only after minutes of training.
+    for file in (baseline if update else None, junit, summary):
+        if file is not None:
+            output.check_writable(file)
     expected = None if update else read_baseline(baseline)
+    rule = read_baseline(baseline).rule if update and baseline.exists() else None
     with _store(store) as opened:
         report = _execute(spec, opened, budget, seed, fresh, jobs, device, silent=quiet or as_json)
         if report.interrupted:
             output.note("interrupted: nothing was judged")
             raise typer.Exit(EXIT_INTERRUPTED)
         if expected is None:
-            _update(baseline, report, opened, as_json=as_json)
+            _update(baseline, report, opened, rule, as_json=as_json)
             return
         verdicts = judge(expected, [cell.record for cell in report.cells], opened.unit_scores, metrics=_metrics(report))
     text = to_markdown(verdicts)
-    for name in (summary, os.environ.get("GITHUB_STEP_SUMMARY")):
-        if name:
-            _append(Path(name), text)
-    if junit is not None:
-        output.write(junit, to_junit(verdicts))
     if as_json:
         output.emit(to_json(verdicts) | {"seconds": report.seconds, "computed": report.computed})
     else:
         output.say(text)
+    # What was judged is printed by now: a disk that is full cannot take it away.
+    if junit is not None:
+        output.write(junit, to_junit(verdicts))
+    if summary is not None:
+        _append(summary, text)
+    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            _append(Path(step), text)
+        except UserError as error:
+            output.warn(f"$GITHUB_STEP_SUMMARY: {error.message}")
     if verdicts.exit_code:
         output.note(headline(verdicts))
     raise typer.Exit(verdicts.exit_code)
@@ -141,8 +148,9 @@ def _execute(
     return execute(plan, store, Options(device=device, jobs=jobs), display)
 
 
-def _update(path: Path, report: Report, store: Store, *, as_json: bool) -> None:
-    from bench.analysis.baseline import Baseline, Rule, measure, read_baseline, write_baseline
+def _update(path: Path, report: Report, store: Store, rule: Rule | None, *, as_json: bool) -> None:
+    """Writes the baseline; the rule is the user's and stays as it was read, or is the usual one."""
+    from bench.analysis import baseline as baselines
     from bench.analysis.gate import insensitive
 
     runs = [cell.record for cell in report.cells]
@@ -153,11 +161,9 @@ def _update(path: Path, report: Report, store: Store, *, as_json: bool) -> None:
             output.note(f"{run.method} on {run.dataset}, seed {run.seed}: {run.status}: {reason}")
         output.note(f"{path} is unchanged: a baseline needs every cell")
         raise typer.Exit(EXIT_FAILED)
-    # The rule is the user's: an update keeps it.
-    rule = read_baseline(path).rule if path.exists() else Rule()
-    cells = measure(runs, store.unit_scores, _metrics(report))
-    made = Baseline(spec=report.plan.loaded.spec.name, rule=rule, cells=cells)
-    changed = write_baseline(path, made)
+    cells = baselines.measure(runs, store.unit_scores, _metrics(report))
+    made = baselines.Baseline(spec=report.plan.loaded.spec.name, rule=rule or baselines.Rule(), cells=cells)
+    changed = baselines.write_baseline(path, made)
     usual = len(report.plan.loaded.spec.budgets[report.plan.budget.name].seeds)
     wide = insensitive(made, usual)
     for key, metric, allowed in wide:
@@ -180,4 +186,4 @@ def _append(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
     except OSError as error:
-        raise UserError(f"'{path}' cannot be written: {error}.") from error
+        raise UserError(f"'{path}' cannot be written: {output.why(error)}.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -41,9 +42,16 @@ def console(*, stderr: bool = False) -> Console:
     """Returns a console that neither re-wraps, nor interprets, nor decorates what it is given."""
     from rich.console import Console
 
-    return Console(
+    made = Console(
         file=sys.stderr if stderr else sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True
     )
+    made.on_broken_pipe = _reader_left  # type: ignore[method-assign]
+    return made
+
+
+def _reader_left() -> None:
+    # Rich would exit with 1, which here means that a cell failed.
+    raise BrokenPipeError
 
 
 def say(text: str = "", *, style: str | None = None) -> None:
@@ -62,15 +70,40 @@ def warn(text: str) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Writes what is asked for as a file, whole or not at all.
+    """Writes what is asked for as a file, whole or not at all; what a link leads to, and into a pipe or a device.
 
     Raises:
         UserError: The folder does not exist or cannot be written.
     """
+    check_writable(path)
     try:
-        write_atomic(path, text.encode())
+        if path.exists() and not path.is_file():
+            # A pipe or a device is written into; a new file would take its place.
+            path.write_bytes(text.encode())
+        else:
+            write_atomic(path.resolve(), text.encode())
     except OSError as error:
-        raise UserError(f"'{path}' cannot be written: {error}.") from error
+        raise UserError(f"'{path}' cannot be written: {why(error)}.", hint="Name another file.") from error
+
+
+def check_writable(path: Path) -> None:
+    """Checks what can be told of a file before there is something to write.
+
+    Raises:
+        UserError: It is a folder, or its own folder does not exist or cannot be written.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise UserError(f"'{path}' cannot be written: it is a folder.", hint="Name a file in it.")
+    if not folder.is_dir():
+        raise UserError(f"'{path}' cannot be written: the folder '{folder}' does not exist.", hint="Make it first.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UserError(f"'{path}' cannot be written: no permission.", hint="Name another file.")
+
+
+def why(error: OSError) -> str:
+    """Returns what an operating system's error says, without its number and the names of our temporary files."""
+    return (error.strerror or str(error)).lower()
 
 
 def error(problem: BenchError) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli import output
+from bench.cli.find import check_stored, method_of
 from bench.cli.options import DEFAULT_STORE, JsonOption, StoreOption
-from bench.errors import UserError
+from bench.errors import UnknownNameError, UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.analysis.significance import Significance
     from bench.analysis.summary import Table
+    from bench.store import Store
+    from bench.store.records import RunRecord
 
 EXAMPLE = "bench report --dataset baby --format md"
 
@@ -60,7 +64,8 @@ def command(
     """Print result tables from the store.
 
     One table per task, dataset, protocol and budget. The interval is Student's t at 95 % over seeds. With a reference
-    every row is compared with it on the units both were tested on (paired sign-flip test, Holm's correction).
+    every row is compared with it on the units both were tested on (paired sign-flip test, Holm's correction), as the
+    models were trained; `bench compare` also tests over seeds.
     """
     from bench.analysis.report import render
     from bench.analysis.significance import significance
@@ -70,11 +75,14 @@ def command(
     from bench.store import Store
 
     with Store.open(store, read_only=True) as opened:
-        runs = opened.runs(task=task, dataset=dataset, protocol=protocol, budget=budget, method=method)
+        places = {"task": task, "dataset": dataset, "protocol": protocol, "budget": budget}
+        runs = _runs(opened, places, method)
         trials = opened.trial_counts()
         address = opened.address
         current = current_digests(run.method for run in runs)
-        tables = summarise(runs, trials=trials, metrics=metric, current=current)
+        _check_metrics(metric, runs, address)
+        made = summarise(runs, trials=trials, metrics=metric, current=current)
+        tables = _of_metrics(_of_methods(made, method), metric)
         compared = significance(opened, tables, reference) if reference is not None and tables else None
     wanted = Form.json if as_json else _form(form, out)
     if out is not None:
@@ -88,6 +96,61 @@ def command(
         print_tables(tables)
     else:
         output.note(f"nothing in '{address}' fits; `bench status` says what it holds.")
+
+
+def _runs(store: Store, places: Mapping[str, Sequence[str] | None], methods: Sequence[str] | None) -> list[RunRecord]:
+    """Returns the runs of some places and methods, the latter called as tables call their rows.
+
+    Raises:
+        UnknownNameError: The store has nothing of a name.
+    """
+    plain = methods and [*methods, *(name.partition(" (")[0] for name in methods)]
+    filters: dict[str, Any] = {**places, "method": plain}
+    found = [run for run in store.runs(**filters) if methods is None or _called(run, methods)]
+    asked = {name: values for name, values in places.items() if values}
+    if any(set(values) - {getattr(run, name) for run in found} for name, values in asked.items()) or (
+        methods is not None and not all(any(_called(run, [name]) for run in found) for name in methods)
+    ):
+        # Something asked for is missing: is it unknown, or only not together with the rest?
+        every = store.runs()
+        check_stored(every, store.address, **asked, method=[method_of(name, every) for name in methods or ()])
+    return found
+
+
+def _called(run: RunRecord, names: Sequence[str]) -> bool:
+    return any(run.method == name or name.startswith(f"{run.method} (") for name in names)
+
+
+def _of_methods(tables: Sequence[Table], names: Sequence[str] | None) -> list[Table]:
+    """Returns tables with the rows of some names: of methods, or of methods with their settings."""
+    if names is None or not tables:
+        return list(tables)
+    kept = [replace(t, rows=tuple(row for row in t.rows if row.method in names or row.label in names)) for t in tables]
+    if not any(table.rows for table in kept):
+        labels = sorted({row.label for table in tables for row in table.rows})
+        wanted = next(name for name in names)
+        raise UnknownNameError(
+            f"no row {wanted!r} in these tables.{did_you_mean(wanted, labels)}", hint=f"Rows: {', '.join(labels)}."
+        )
+    return [table for table in kept if table.rows]
+
+
+def _check_metrics(wanted: Sequence[str] | None, runs: Sequence[RunRecord], where: str) -> None:
+    known = {name for run in runs for name in run.metrics}
+    for name in wanted or ():
+        if runs and name not in known:
+            raise UnknownNameError(
+                f"no run in '{where}' that fits has metric {name!r}.{did_you_mean(name, known)}",
+                hint=f"Stored: {', '.join(sorted(known)) or 'none'}.",
+            )
+
+
+def _of_metrics(tables: Sequence[Table], wanted: Sequence[str] | None) -> list[Table]:
+    """Leaves out tables whose rows have scores, but none of some metrics."""
+    if wanted is None:
+        return list(tables)
+    scored = [(table, {name for row in table.rows for name in row.scores}) for table in tables]
+    return [table for table, names in scored if not names or names & set(wanted)]
 
 
 def _form(form: Form, out: Path | None) -> Form:

@@ -65,7 +65,7 @@ def locate(url_or_path: str | Path) -> Location:
         return Location(sa.URL.create("sqlite", database=str(path)), path)
     try:
         url = sa.make_url(text)
-        url.get_dialect()
+        url.get_dialect().import_dbapi()
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise StoreError(
             f"the store's address {_hide_password(text)!r} is not a URL that can be opened: {error}",

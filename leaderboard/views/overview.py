@@ -155,6 +155,38 @@ def _critical(laid: TaskGrid, task: str) -> None:
         f"(Nemenyi, level {found.alpha:g})."
     )
     draw_critical_difference(found, task)
+    _pairs(laid, task)
+
+
+def _pairs(laid: TaskGrid, task: str) -> None:
+    """Shows every pair of methods over the datasets: wins, losses, Wilcoxon's signed-rank test."""
+    from bench.analysis.ranks import TooFew, pairs_over_datasets
+
+    tests = pairs_over_datasets(laid.grid)
+    refused = next((test.corrected for test in tests if isinstance(test.corrected, TooFew)), None)
+    numbers = [None if isinstance(test.corrected, TooFew) else float(test.corrected) for test in tests]
+    st.caption(
+        f"Every pair over {count(len(laid.tables), 'dataset')}: Wilcoxon's signed-rank test, Holm's correction over "
+        f"{count(len(tests), 'pair')}." + (f" Without a p: too few, {refused.reason}." if refused is not None else "")
+    )
+    frame = pl.DataFrame(
+        {
+            "first": [test.a for test in tests],
+            "second": [test.b for test in tests],
+            "second is better": [test.wins for test in tests],
+            "first is better": [test.losses for test in tests],
+            "p (Holm)": pl.Series(numbers, dtype=pl.Float64),
+        }
+    )
+    st.dataframe(
+        frame.sort("p (Holm)", nulls_last=True).to_arrow(compat_level=pl.CompatLevel.oldest()),
+        hide_index=True,
+        width="content",
+        height=height(frame.height, most=ONE_PAGE),
+        column_config={"p (Holm)": st.column_config.NumberColumn(format="%.4f")},
+        placeholder=ABSENT,
+        key=f"pairs {task}",
+    )
 
 
 def title(task: str) -> str:

@@ -76,6 +76,16 @@ def test_some_of_the_baseline_seeds_are_enough_to_be_the_same():
     assert verdict.tolerance == 0.0
 
 
+@pytest.mark.parametrize("seeds", [(0, 1, 2), (0,)])
+def test_a_fault_in_averaging_shows_although_every_unit_scored_the_same(seeds):
+    now = world(values=(0.31, 0.32, 0.33))
+    (cell,) = now.baseline().cells
+    wrong = {name: old.model_copy(update={"mean": 2 * old.mean}) for name, old in cell.metrics.items()}
+    baseline = now.baseline().model_copy(update={"cells": [cell.model_copy(update={"metrics": wrong})]})
+    verdict = one(world(values=[(0.31, 0.32, 0.33)[seed] for seed in seeds]).judge(baseline))
+    assert verdict.outcome == "regress"
+
+
 def test_the_tolerance_is_the_prediction_interval_of_a_mean():
     old = MetricBaseline(mean=0.3, sd=0.02, n=10, digests={})
     quantile = scipy.stats.t.ppf(1 - 0.01 / 4, 9)

@@ -186,3 +186,43 @@ def test_a_leaderboard_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not beside the package") as caught:
         leaderboard.find_app(tmp_path / "bench")
     assert "--format html" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("--dataset", "tiktk"), "Did you mean 'tiktok'?"),
+        (("--task", "nope"), "no run of task 'nope'"),
+        (("--method", "mgnc"), "Did you mean 'mgcn'?"),
+        (("--method", "mgcn (dim=9)"), "no row 'mgcn (dim=9)'"),
+        (("--metric", "recal@20"), "Did you mean 'recall@20'?"),
+    ],
+)
+def test_a_report_names_what_the_store_does_not_have(store: str, wrong: tuple[str, ...], message: str) -> None:
+    assert message in bench("report", "--store", store, *wrong, code=2)
+
+
+def test_a_report_of_names_that_never_meet_is_empty_and_no_error(store: str) -> None:
+    assert "fits" in bench("report", "--store", store, "--dataset", "tiktok", "--method", "bpr")
+
+
+def test_a_report_takes_rows_by_the_names_they_have_in_tables(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    with Store.open(path) as opened:
+        for units in (1, 4):
+            opened.put_run(make_run("dualvgr", 0, config={"units": units}, identity={"config": {"units": units}}))
+        opened.put_run(make_run("hga", 0))
+    (table,) = json.loads(bench("report", "--store", str(path), "--json"))
+    names = [f"{row['method']} ({row['detail']})" for row in table["rows"] if row["detail"]]
+    assert len(names) == 2
+    (chosen,) = json.loads(bench("report", "--store", str(path), "--json", "--method", names[1]))
+    assert [f"{row['method']} ({row['detail']})" for row in chosen["rows"]] == [names[1]]
+
+
+def test_a_report_of_one_metric_leaves_out_tables_that_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    with Store.open(path) as opened:
+        opened.put_run(make_run("mgcn", 0, metrics={"recall@20": 0.5}))
+        opened.put_run(make_run("resnet", 0, metrics={"top1": 0.5}, dataset="grocery", select="top1"))
+    tables = json.loads(bench("report", "--store", str(path), "--json", "--metric", "top1"))
+    assert [table["dataset"] for table in tables] == ["grocery"]

@@ -158,7 +158,22 @@ def test_an_interrupted_gate_judges_nothing(world: World) -> None:
 def test_wrong_files_are_told_before_anything_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "_execute", lambda *_, **__: pytest.fail("it ran"))
     assert "does not exist" in world.gate("--junit", str(world.folder / "no" / "x.xml"), code=2)
+    assert "it is a folder" in world.gate("--summary", str(world.folder), code=2)
     world.file.write_text("{")
     assert "is no baseline" in world.gate(code=2)
+    damaged = world.gate("--update", code=2)
+    assert "is no baseline" in damaged and "remove it and make it anew" in damaged
     world.file.unlink()
     assert "there is no baseline" in world.gate(code=2)
+
+
+def test_a_verdict_is_printed_and_counts_whatever_becomes_of_the_step_summary(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.values["mgcn"] = (0.01, 0.01, 0.01)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(world.folder / "no" / "step.md"))
+    junit = world.folder / "junit.xml"
+    text = world.gate("--junit", str(junit), code=3)
+    assert "gate demo: 1 regress, 1 pass" in text
+    assert "warning: $GITHUB_STEP_SUMMARY" in text
+    assert 'failures="1"' in junit.read_text()

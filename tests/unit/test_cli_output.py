@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench.cli import output
+from bench.errors import UserError
 
 
 class Pair(NamedTuple):
@@ -87,3 +89,34 @@ def test_inline_values_have_no_quotes() -> None:
     assert output.inline({"a": [1, 2.5, None], "b": "x"}) == "a=[1, 2.5, –], b=x"
     assert output.inline([True, {"c": {"b", "a"}}]) == "true, {c=[a, b]}"
     assert output.inline([]) == output.ABSENT
+
+
+def test_a_file_is_written_through_a_link_and_into_a_pipe(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target.md", tmp_path / "link.md", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    output.write(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    output.write(pipe, "through")
+    assert os.read(reader, 100) == b"through" and pipe.is_fifo()
+    os.close(reader)
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "it is a folder"), ("no/x.md", "does not exist")])
+def test_what_cannot_be_written_is_said_with_its_own_name(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        output.write(tmp_path / name, "text")
+    assert str(tmp_path / name) in caught.value.message and caught.value.hint
+
+
+def test_a_reader_that_leaves_ends_the_output_as_a_broken_pipe() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stream:
+        shown = output.console()
+        shown.file = stream
+        with pytest.raises(BrokenPipeError):
+            shown.print("x" * 1_000_000)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), write)

@@ -85,6 +85,11 @@ def test_the_critical_difference_tells_methods_apart_that_always_rank_alike(tmp_
         "3 methods that have all 6 datasets shown. Friedman's test: p < 0.001, the methods differ."
     )
     assert "closer than 1.35 are not told apart" in caption
+    # Six wins of six: Wilcoxon's exact p is 2 / 2^6, and there are three pairs.
+    pairs = next(table.value for table in app.dataframe if "p (Holm)" in table.value)
+    assert len(pairs) == 3
+    assert pairs["p (Holm)"].tolist() == pytest.approx([3 * 2 / 64] * 3)
+    assert sorted(zip(pairs["second is better"], pairs["first is better"], strict=True))[0] in ((0, 6), (6, 0))
 
 
 def test_the_critical_difference_chart_spans_half_of_it_to_each_side():
