@@ -53,8 +53,8 @@ def picture_grid(
         top = LINE + row % down * (cell + GAP)
         for place, images in enumerate(columns.values()):
             sheet.paste(_cell(images[row], cell), (left + place * (cell + GAP), top))
-        lines = textwrap.wrap(text, TEXT_WIDTH)[: cell // LINE]
-        draw.multiline_text((left + len(columns) * (cell + GAP), top), "\n".join(lines), INK, font, spacing=2)
+        told = _wrapped(text, TEXT_WIDTH, cell // LINE)
+        draw.multiline_text((left + len(columns) * (cell + GAP), top), told, INK, font, spacing=2)
     return _samples(name, sheet, list(texts), {"columns": list(columns), **notes})
 
 
@@ -76,7 +76,7 @@ def story_grid(
     """
     first = next(iter(rows.values()))
     cell, frames = max(CELL, first.shape[2]), first.shape[1]
-    wide, lines = (cell + GAP) * 2 // 13, 7
+    wide, lines = (cell + GAP) // 6, 7
     label = 76
     tall = len(rows) * (cell + GAP) + lines * LINE + GAP
     sheet = Image.new("RGB", (label + frames * (cell + GAP) + GAP, GAP + len(texts) * tall), PAPER)
@@ -92,7 +92,7 @@ def story_grid(
                 if given[story, frame]:
                     draw.rectangle((x - 2, y - 2, x + cell + 1, y + cell + 1), outline=(40, 90, 220), width=2)
         for frame, caption in enumerate(captions):
-            told = "\n".join(textwrap.wrap(caption, wide)[:lines])
+            told = _wrapped(caption, wide, lines)
             place = (label + frame * (cell + GAP), top + len(rows) * (cell + GAP))
             draw.multiline_text(place, told, INK, font, spacing=2)
     prompts = [
@@ -106,6 +106,11 @@ def png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _wrapped(text: str, width: int, lines: int) -> str:
+    """Returns a text in lines; one that is too long ends in dots, and is whole among the prompts."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …"))
 
 
 def _cell(pixels: np.ndarray, side: int) -> Image.Image:
