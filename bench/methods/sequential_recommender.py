@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PADDING = 0
 """Token of an empty place; item i has token i + 1."""
+MAX_LENGTH = 50
+"""Items of a history that a method is shown at most, in training and in scoring; the newest ones."""
 
 
 class SequenceBatch(NamedTuple):

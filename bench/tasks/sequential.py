@@ -1,7 +1,8 @@
 """Task `sequential`: rank all items as the next one of a history; leave-one-out, full ranking.
 
-Every user counts once. A history shows at most the last `MAX_LENGTH` items. Under `loo-v1` the items of the history are
-no candidates (as in S3-Rec's and GRU4Rec's published full rankings on these files), under `loo-all-v1` all items are.
+Every user counts once. A history shows at most the last `MAX_LENGTH` items, in training and in scoring. Under `loo-v1`
+the items of the history are no candidates (as in S3-Rec's and GRU4Rec's published full rankings on these files), under
+`loo-all-v1` all items are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from bench.data.protocols import SequenceProtocol
-from bench.methods.sequential_recommender import PADDING, SequenceBatch, SequentialRecommender
+from bench.methods.sequential_recommender import MAX_LENGTH, PADDING, SequenceBatch, SequentialRecommender
 from bench.metrics import ranking
 from bench.tasks.base import Evaluation
 from bench.tasks.ranks import block_of, count_higher, finite
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from bench.methods.base import Method
     from bench.metrics.base import Metric
 
-MAX_LENGTH = 50
 _BATCHES_PER_BUCKET = 16
 """Sequences are sorted by length within this many batches, so that a batch holds little padding."""
 
@@ -46,10 +46,13 @@ def padded(histories: Histories, rows: np.ndarray, *, length: int) -> np.ndarray
 
 
 class SequenceBatches:
-    """Whole training sequences, every place of which predicts the next one (SASRec's way).
+    """The newest part of training sequences, every place of which predicts the next one (SASRec, section III-A).
 
-    Each history but its last item is the input, each but its first the target. Users with a single training item have
-    nothing to predict and are left out, as are users who took every item: they have no negative.
+    The last `MAX_LENGTH` + 1 training items of each user are taken: all but the last of them are the input, all but the
+    first the targets. Transitions before them are not trained on, where training on every prefix would do so: of
+    `ml-100k` 38,762 of 97,171 transitions (40 %) are left, of `beauty` 97.4 %, of `instruments` 99.4 %. Users with a
+    single training item have nothing to predict and are left out, as are users who took every item: they have no
+    negative.
 
     Args:
         data: Training histories.
@@ -119,7 +122,7 @@ class SequentialTask:
     def batches(
         self, data: SequenceData, *, batch_size: int, device: torch.device, generator: torch.Generator
     ) -> SequenceBatches:
-        """Returns batches of whole training sequences."""
+        """Returns batches of the newest part of training sequences."""
         return SequenceBatches(data, batch_size=batch_size, device=device, generator=generator)
 
     def validate(self, method: Method, data: SequenceData, metrics: Sequence[str]) -> dict[str, float]:

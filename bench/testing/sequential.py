@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def small_world(*, users: int = 60, items: int = 24, seed: int = 0) -> SequenceData:
     """Returns generated histories in which item i is mostly followed by i + 1, and frames that tell the item.
 
-    Every item has four frames; the last item has none. Every user has a validation target.
+    The last item is in no history and nobody's target. Every item has four frames; the first item has none. Every user
+    has a validation target.
 
     Args:
         users: U.
@@ -29,16 +30,17 @@ def small_world(*, users: int = 60, items: int = 24, seed: int = 0) -> SequenceD
         seed: Seed of the draw.
     """
     rng = np.random.default_rng(seed)
+    taken = items - 1
     rows = []
     for _ in range(users):
-        row = [int(rng.integers(items))]
+        row = [int(rng.integers(taken))]
         for _ in range(int(rng.integers(4, 9))):
-            row.append(int(rng.integers(items)) if rng.random() < 0.1 else (row[-1] + 1) % items)
+            row.append(int(rng.integers(taken)) if rng.random() < 0.1 else (row[-1] + 1) % taken)
         rows.append(row)
     offsets = np.cumsum([0, *(len(row) - 1 for row in rows)]).astype(np.int64)
     train_rows = Histories(offsets, np.array([item for row in rows for item in row[:-1]], dtype=np.int32))
     frames = np.zeros((items, 4, 6), dtype=np.float32)
-    frames[:-1] = rng.normal(size=(items - 1, 4, 6))
+    frames[1:] = rng.normal(size=(items - 1, 4, 6))
     targets = np.array([row[-1] for row in rows], dtype=np.int64)
     return SequenceData(
         name="small-sequences",
@@ -47,7 +49,7 @@ def small_world(*, users: int = 60, items: int = 24, seed: int = 0) -> SequenceD
         train=train_rows,
         valid=SequenceTargets(np.arange(users), train_rows, targets),
         modalities={"frames": Modality(ModalityInfo("clips", 6, None), frames)},
-        digest=f"small-sequences-{users}-{items}-{seed}",
+        digest=f"small-sequences-v2-{users}-{items}-{seed}",
     )
 
 
@@ -103,6 +105,16 @@ class SequentialContract:
         beside = self.scores(method, [[3, 4], [7, 8, 9, 10, 11]])
         assert alone.shape == (1, data.n_items) and bool(torch.isfinite(beside).all())
         torch.testing.assert_close(alone[0], beside[0], rtol=1e-4, atol=1e-5)
+
+    def test_an_item_that_training_never_shows_gets_a_finite_score(self) -> None:
+        """The last item of the small world, after histories short and long, and after one that ends in it."""
+        data = small_world()
+        last = data.n_items - 1
+        assert last not in data.train.items and last not in data.valid.targets
+        method = build(self.method, data, config=self.small)
+        fit(method, data, epochs=2)
+        scores = self.scores(method, [[3], [3, 4, 5, 6], [3, last]])
+        assert bool(torch.isfinite(scores[:, last]).all()) and bool(torch.isfinite(scores).all())
 
     def test_order_counts(self) -> None:
         """The same items in another order score differently."""

@@ -14,6 +14,7 @@ from bench.data.dataset import open_dataset
 from bench.data.types import Modality
 from bench.methods.layers.frames import FrameContent
 from bench.methods.registry import METHODS
+from bench.methods.sequential.mealrec import shuffled_within
 from bench.methods.sequential_recommender import SequenceBatch
 from bench.testing.sequential import build, fit, small_world
 
@@ -111,6 +112,67 @@ def test_frames_of_one_vector_and_of_several_modalities_are_put_side_by_side():
     assert method.content.frames.shape == (data.n_items, 4, 6 + 5)
 
 
+@pytest.mark.parametrize("shape", [(300, 4, 3), (5, 1, 2)])
+def test_shuffling_keeps_every_frame_within_its_item(shape):
+    frames = torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape)
+    found = shuffled_within(frames)
+    assert torch.equal(shuffled_within(frames), found), "the order is drawn once and for all"
+    for before, after in zip(frames, found, strict=True):
+        assert sorted(map(tuple, after.tolist())) == sorted(map(tuple, before.tolist()))
+    orders = {tuple((row[:, 0] - row[:, 0].min()).tolist()) for row in found}
+    assert len(orders) == math.factorial(shape[1]), "items have orders of their own, and every order occurs"
+
+
+def test_the_given_order_shows_the_frames_as_they_are_and_a_shuffled_one_differs_in_nothing_else():
+    """Columns (F − mean) / deviation over the items with frames; the weights start alike, frame by frame or not."""
+    data = small_world()
+    plain, given, shuffled = (
+        build("mealrec", data, config=SMALL | config)
+        for config in ({}, {"frame_order": "given"}, {"frame_order": "shuffled"})
+    )
+    raw = data.modalities["frames"].features
+    known = raw[1:].reshape(-1, raw.shape[2])
+    expected = torch.from_numpy((raw - known.mean(0)) / np.maximum(known.std(0), 1e-6))
+    assert torch.equal(plain.content.frames, expected) and torch.equal(given.content.frames, expected)
+    assert torch.equal(shuffled.content.frames, shuffled_within(expected))
+    weights = [method.state_dict() for method in (plain, given, shuffled)]
+    assert all(torch.equal(weights[0][name], other[name]) for other in weights[1:] for name in weights[0])
+
+
+def test_given_order_trains_bit_for_bit_like_the_default_and_shuffled_frames_do_not():
+    data = small_world()
+    losses = []
+    for config in ({}, {"frame_order": "given"}, {"frame_order": "shuffled"}):
+        curve = fit(build("mealrec", data, config=SMALL | config), data, epochs=2).curve
+        losses.append([point.values["loss"] for point in curve])
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_tcd_sees_another_order_in_training_and_in_scoring():
+    """The context of every item with frames changes in both, and is the same in both."""
+    given, shuffled = double(frame_order="given"), double(frame_order="shuffled")
+    with torch.no_grad():
+        shuffled.load_state_dict(given.state_dict())
+        contexts = [method.refined(drawn=drawn)[0].context for method in (given, shuffled) for drawn in (True, False)]
+    assert torch.equal(contexts[0], contexts[1]) and torch.equal(contexts[2], contexts[3])
+    moved = (contexts[0] != contexts[2]).any(1)
+    same = (given.content.frames == shuffled.content.frames).all(2).all(1)
+    assert torch.equal(moved, ~same) and int(moved.sum()) > 10, "1 of 24 orders is the given one"
+    unordered = double(temporal_guidance=False), double(temporal_guidance=False, frame_order="shuffled")
+    with torch.no_grad():
+        unordered[1].load_state_dict(unordered[0].state_dict())
+        torch.testing.assert_close(*(method.refined(drawn=False)[0].content for method in unordered))
+
+
+def test_trained_weights_score_the_same_in_a_fresh_method_with_shuffled_frames():
+    data = small_world()
+    first, fresh = (build("mealrec", data, config=SMALL | {"frame_order": "shuffled"}, seed=seed) for seed in (1, 2))
+    fresh.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        scores = [method.eval().score(torch.tensor([[1, 2, 3]])) for method in (first, fresh)]
+    assert torch.equal(*scores)
+
+
 def double(**config):
     method = build("mealrec", small_world(), config=SMALL | config, dtype=torch.float64).eval()
     with torch.no_grad():
@@ -145,7 +207,7 @@ def test_content_loss_is_the_mean_over_items_with_frames(monkeypatch):
     t = torch.arange(items) % 10 + 1
     noise = torch.randn(items, 16, dtype=torch.float64)
     drawn = torch.rand(items, 1, dtype=torch.float64)
-    drawn[0], drawn[1] = 0.05, 0.5
+    drawn[1], drawn[2] = 0.05, 0.5
     monkeypatch.setattr(method.diffusion, "draw_steps", lambda count, power, device: t)
     monkeypatch.setattr(torch, "randn_like", lambda like: noise)
     monkeypatch.setattr(torch, "rand", lambda *shape, **options: drawn)
@@ -153,7 +215,7 @@ def test_content_loss_is_the_mean_over_items_with_frames(monkeypatch):
         found, loss = method.refined(drawn=True)
         clean, context = method.content()
         bar, total, hidden = alpha_bars(10), 0.0, 0
-        for i in range(items - 1):
+        for i in range(1, items):
             noisy = math.sqrt(bar[t[i]]) * clean[i] + math.sqrt(1 - bar[t[i]]) * noise[i]
             told = torch.cat([context[i], method.items.weight[i + 1]])
             if float(drawn[i]) < 0.1:
@@ -161,7 +223,7 @@ def test_content_loss_is_the_mean_over_items_with_frames(monkeypatch):
             answer = mlp(method.refine, noisy, told, waves(int(t[i])))
             torch.testing.assert_close(found.content[i], answer)
             total += float((answer - clean[i]).square().mean())
-    assert hidden and not found.content[-1].any(), "the last item has no frames"
+    assert hidden and not found.content[0].any(), "the first item has no frames"
     assert loss.item() == pytest.approx(total / (items - 1), rel=1e-10)
 
 
@@ -173,7 +235,7 @@ def test_content_at_test_is_the_reverse_walk_from_clean_content(steps, weight):
         found = method.refined(drawn=False)[0].content
         clean, context = method.content()
         bar = alpha_bars(10)
-        for i in range(method.n_items - 1):
+        for i in range(1, method.n_items):
             x, told = clean[i], torch.cat([context[i], method.items.weight[i + 1]])
             for t in range(steps, 0, -1):
                 answer = (1 + weight) * mlp(method.refine, x, told, waves(t))

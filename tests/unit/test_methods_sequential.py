@@ -10,11 +10,15 @@ import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
 
+from bench.errors import SpecError
 from bench.methods.layers.beta_schedules import BetaSchedule, ScheduledDiffusion
 from bench.methods.layers.sequences import RecurrentEncoder, full_cross_entropy
 from bench.methods.registry import METHODS
 from bench.methods.sequential_recommender import SequenceBatch
+from bench.spec.check import validate_spec
+from bench.tasks.sequential import TASK
 from bench.testing.sequential import build, fit, small_world
+from bench.training.loop import Settings, train
 from bench.training.optimise import Optimisers
 
 F64 = torch.float64
@@ -227,6 +231,84 @@ def test_every_switch_of_dreamrec_learns(config):
 def test_a_diffusion_of_one_step_is_refused_where_it_is_written(method):
     with pytest.raises(ValidationError, match="steps"):
         METHODS.get(method).Config(steps=1)
+
+
+SEQUENTIAL = [name for name, cls in METHODS.items() if "sequential" in cls.tasks and not cls.adapter]
+
+
+@pytest.mark.parametrize("method", SEQUENTIAL)
+@pytest.mark.parametrize(
+    "value", ["set: {length: 51}", "set: {length: 0}", "set: {length: -3}", "space: {length: [10, 51]}"]
+)
+def test_a_length_that_no_history_has_is_one_error_at_its_place(tmp_path, method, value):
+    """A history shows 50 items: more would be the same model under another name, fewer than one none."""
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "version: 1\nname: s\nexperiments:\n  - task: sequential\n    datasets: [microvideo-twin]\n"
+        f"    methods:\n      - {{method: {method}, {value}}}\n    metrics: [hit@10]\n    select: hit@10\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        validate_spec(path)
+    (problem,) = str(caught.value).splitlines()
+    wrong = "at most 50 is allowed" if "51" in value else "at least 1 is needed"
+    assert problem.startswith(f"{path}:7:") and "length" in problem and problem.endswith(f"{wrong}."), problem
+
+
+@pytest.mark.parametrize("method", SEQUENTIAL)
+@pytest.mark.parametrize("length", [1, 50])
+def test_the_shortest_and_the_longest_length_score(method, length):
+    built = build(method, small_world(), config={"dim": 8, "length": length}).eval()
+    with torch.no_grad():
+        built.begin_scoring()
+        scores = built.score(torch.tensor([[0, 1, 2], [0, 0, 4]]))
+    assert scores.shape == (2, 24) and bool(torch.isfinite(scores).all())
+
+
+MIXED = [
+    *((name, {}) for name in SEQUENTIAL),
+    ("sasrec", {"variant": "pmixer", "objective": "bce"}),
+    ("gru4rec", {"layers": 2}),
+    ("mealrec", {"backbone": "gru4rec"}),
+    ("mealrec", {"backbone": "gru4rec", "temporal_guidance": False}),
+    ("mealrec", {"backbone": "gru4rec", "npd": False, "tcd": False}),
+    ("mealrec", {"condition_on_t": True, "guidance": 1.0}),
+    ("dreamrec", {"denoiser": "mlp"}),
+]
+
+
+@pytest.mark.parametrize(("method", "config"), MIXED, ids=lambda part: str(part))
+def test_an_epoch_in_mixed_precision_trains_and_stays_near_single(method, config):
+    data = small_world()
+    small = {"dim": 32, "batch_size": 32, "steps": 10, "dropout": 0.0}
+    fields = METHODS.get(method).Config.model_fields
+    values = {name: value for name, value in small.items() if name in fields} | config
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        built = build(method, data, config=values)
+        before = {name: weight.detach().clone() for name, weight in built.named_parameters()}
+        settings = Settings(
+            epochs=1, patience=None, select="hit@3", maximize=True, metrics=("hit@3",), seed=0, precision=precision
+        )
+        result = train(built, data, TASK, settings, device=torch.device("cpu"))
+        losses.append(result.curve[0].values["loss"])
+        after = dict(built.named_parameters())
+        assert all(weight.dtype == torch.float32 and bool(torch.isfinite(weight).all()) for weight in after.values())
+        assert any(not torch.equal(after[name], before[name]) for name in before)
+    assert math.isfinite(losses[1]) and losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert losses[0] != losses[1], "mixed precision was not in force"
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_cross_entropy_of_half_precision_states_is_that_of_the_same_numbers_in_single(half):
+    generator = torch.Generator().manual_seed(1)
+    states = torch.randn(2, 3, 4, generator=generator).to(half).requires_grad_()
+    single = states.detach().float().requires_grad_()
+    table = torch.randn(6, 4, generator=generator, requires_grad=True)
+    targets = torch.tensor([[0, 2, 5], [1, 1, 3]])
+    loss, expected = (full_cross_entropy(part, targets, table) for part in (states, single))
+    assert torch.equal(loss, expected) and loss.dtype == torch.float32
+    found, wanted = torch.autograd.grad(loss, (states, table)), torch.autograd.grad(expected, (single, table))
+    assert found[0].dtype == half and torch.equal(found[0], wanted[0].to(half)) and torch.equal(found[1], wanted[1])
 
 
 def test_the_published_settings_of_dreamrec_are_in_its_search_space():

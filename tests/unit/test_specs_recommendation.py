@@ -1,15 +1,22 @@
-"""The shipped specs of general recommendation: they are valid, and no method of the package is forgotten."""
+"""The shipped specs of the recommendation family: they are valid, and no method of the package is forgotten."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import bench
+from bench.data.registry import DATASETS
+from bench.data.types import ModalityInfo
 from bench.methods.registry import METHODS
 from bench.spec.check import validate_spec
 from bench.spec.expand import expand
+
+if TYPE_CHECKING:
+    from bench.spec.expand import GridEntry
 
 SPECS = Path(bench.__file__).parent.parent / "specs"
 GENERAL = {
@@ -17,7 +24,20 @@ GENERAL = {
     for name, cls in METHODS.items()
     if "recommendation" in cls.tasks and not cls.adapter and cls.__module__.startswith("bench.methods.recommendation.")
 }
+FAMILY = {"recommendation", "cold_start", "sequential"}
+"""Tasks of the family."""
+QUICKSTART = "quickstart.yaml"
+"""Looks at every family in small, with one budget of its own."""
 BUDGETS = ("small", "reference", "full")
+
+
+def specs_of_the_family() -> list[str]:
+    """Names of the shipped specs that ask for one of the family's tasks."""
+    wanted = re.compile(rf"^ *- task: ({'|'.join(sorted(FAMILY))})\b", re.MULTILINE)
+    return sorted(path.name for path in SPECS.glob("*.yaml") if wanted.search(path.read_text("utf-8")))
+
+
+FOUND = specs_of_the_family()
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="an installed package has no specs beside it")
 
 
@@ -26,10 +46,25 @@ def labels(name: str, dataset: str) -> list[str]:
     return [entry.method.label for entry in grid if entry.dataset.dataset == dataset]
 
 
-@pytest.mark.parametrize("name", ["baby_all.yaml", "tiktok_all.yaml", "befa_all.yaml"])
+def test_the_specs_of_the_family_are_found_by_what_they_ask() -> None:
+    known = {"baby_all.yaml", "tiktok_all.yaml", "befa_all.yaml", "cold_start_all.yaml", QUICKSTART}
+    assert known | {"sequential_all.yaml", "claims_sequential.yaml"} <= set(FOUND)
+    assert not {"vqa_all.yaml", "generation_all.yaml", "classification_all.yaml"} & set(FOUND)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_every_spec_is_valid_and_every_budget_gives_a_grid(name: str) -> None:
+    spec = validate_spec(SPECS / name).spec
+    asked = {choice.method for experiment in spec.experiments for choice in experiment.methods}
+    for budget in spec.budgets:
+        grid = expand(spec, budget=budget).grid
+        assert {entry.method.method for entry in grid} == asked
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND if name != QUICKSTART])
 def test_every_budget_is_there_and_reference_runs_the_defaults(name: str) -> None:
     spec = validate_spec(SPECS / name).spec
-    assert tuple(spec.budgets) == BUDGETS
+    assert set(spec.budgets) == set(BUDGETS)
     assert spec.budgets["reference"].trials == 0 and len(spec.budgets["reference"].seeds) >= 3
     assert spec.budgets["full"].trials >= 20 and len(spec.budgets["full"].seeds) >= 5
 
@@ -42,7 +77,70 @@ def test_all_means_every_general_method(name: str, dataset: str) -> None:
 
 @pytest.mark.parametrize("dataset", ["baby", "tiktok", "scenes-items"])
 def test_befa_stands_beside_every_backbone_it_wraps(dataset: str) -> None:
-    found = labels("befa_all.yaml", dataset)
-    bare = [label for label in found if "[" not in label]
-    assert sorted(label for label in found if "[" in label) == sorted(f"befa[{name}]" for name in bare)
-    assert {"mgcn_lite", "lattice", "bm3", "vbpr", "diffmm"} <= set(bare)
+    found = set(labels("befa_all.yaml", dataset))
+    bare = {label for label in found if "[" not in label}
+    assert {label for label in found if "[" in label} == {f"befa[{name}]" for name in bare}
+    assert {"mgcn_lite", "lattice", "bm3", "vbpr", "diffmm"} <= bare
+
+
+@pytest.mark.parametrize("dataset", ["baby", "tiktok", "scenes-items"])
+def test_befas_variants_stand_beside_the_published_form(dataset: str) -> None:
+    grid = expand(validate_spec(SPECS / "befa_all.yaml").spec, budget="small").grid
+    entries = [entry.method for entry in grid if entry.dataset.dataset == dataset]
+    plain = [entry.label for entry in entries if not any(part.set for part in entry.chain)]
+    assert len(plain) == len(set(plain))
+    without = [entry.label for entry in entries if entry.set == {"id_product": False}]
+    assert without == ["befa[vbpr]", "befa[freedom]", "befa[mgcn]"] and set(without) <= set(plain)
+    trained = [entry.label for entry in entries if entry.chain[-1].set == {"register_embeddings": True}]
+    assert trained == ["mmgcn", "befa[mmgcn]"] and set(trained) <= set(plain)
+    assert len(entries) == len(plain) + len(without) + len(trained)
+
+
+def of_task(task: str, package: str) -> set[str]:
+    """Returns the methods of a package that do a task, adapters included."""
+    home = f"bench.methods.{package}."
+    return {name for name, cls in METHODS.items() if task in cls.tasks and cls.__module__.startswith(home)}
+
+
+def test_cold_start_all_holds_every_method_made_for_cold_items() -> None:
+    made = of_task("cold_start", "cold_start")
+    grid = expand(validate_spec(SPECS / "cold_start_all.yaml").spec, budget="small").grid
+    assert {"content_knn", "dropoutnet", "cierec"} <= made <= {entry.method.method for entry in grid}
+
+
+def sequential_grid(name: str) -> tuple[GridEntry, ...]:
+    return expand(validate_spec(SPECS / name).spec, budget="small").grid
+
+
+def test_sequential_all_holds_every_sequential_method() -> None:
+    made = of_task("sequential", "sequential")
+    assert {"sasrec", "mealrec"} <= made == {entry.method.method for entry in sequential_grid("sequential_all.yaml")}
+
+
+@pytest.mark.parametrize("name", ["sequential_all.yaml", "claims_sequential.yaml"])
+def test_no_sequential_method_is_asked_for_where_its_content_is_missing(name: str) -> None:
+    for entry in sequential_grid(name):
+        card = DATASETS.get(entry.dataset.dataset)
+        present = {what: ModalityInfo("clips", part.dim, None) for what, part in card.modalities.items()}
+        assert METHODS.get(entry.method.method).needs.missing(card.name, present) is None
+
+
+def test_mealrec_is_asked_for_wherever_items_have_frames() -> None:
+    grid = sequential_grid("sequential_all.yaml")
+    asked = {entry.dataset.dataset for entry in grid}
+    framed = {name for name in asked if "frames" in DATASETS.get(name).modalities}
+    assert framed == {entry.dataset.dataset for entry in grid if entry.method.method == "mealrec"}
+    assert "instruments" in framed and "beauty" in asked - framed
+
+
+@pytest.mark.parametrize("dataset", ["ml-100k", "microvideo-twin"])
+def test_every_claim_changes_one_setting_of_the_default(dataset: str) -> None:
+    grid = [entry.method for entry in sequential_grid("claims_sequential.yaml") if entry.dataset.dataset == dataset]
+    assert [entry.method for entry in grid if not entry.set] == ["sasrec", "gru4rec", "mealrec"]
+    default = METHODS.get("mealrec").Config().model_dump()
+    changes = [dict(entry.set) for entry in grid if entry.set]
+    assert all(entry.method == "mealrec" for entry in grid if entry.set)
+    assert all(len(change) == 1 and default[name] != change[name] for change in changes for name in change)
+    wanted = {"condition_on_t": True, "temporal_guidance": False, "frame_order": "shuffled", "backbone": "gru4rec"}
+    assert {name: value for change in changes for name, value in change.items()} == wanted
+    assert len(changes) == len(wanted)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from bench.data.card import ContentCard
 from bench.data.content import Request
-from bench.data.dataset import Dataset
+from bench.data.dataset import Dataset, open_dataset
 from bench.data.protocols import PROTOCOLS
 from bench.data.readers.sequences import read, read_histories
+from bench.data.registry import DATASETS
 from bench.data.sequential import Histories, SequenceData, SequenceTargets
 from bench.errors import DataError, DivergedError
 from bench.methods.base import Context
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CPU = torch.device("cpu")
+SHARES = [("ml-100k", 38_762, 97_171), ("beauty", 128_031, 131_413), ("instruments", 84_418, 84_890)]
+"""Datasets with the training transitions that are used, and all of them."""
 
 
 def histories(*rows: list[int]) -> Histories:
@@ -129,6 +132,30 @@ def test_every_place_predicts_the_next_item_and_negatives_are_new_to_the_user():
             taken = {*inputs, *targets}
             assert all((negative == 0) == (target == 0) for negative, target in zip(negatives, targets, strict=True))
             assert not {negative for negative in negatives if negative} & taken
+
+
+def test_training_uses_the_newest_transitions_only():
+    long = list(range(MAX_LENGTH + 11))
+    nothing = SequenceTargets(np.arange(2), histories([], []), np.zeros(2))
+    data = SequenceData("s", 2, 100, histories(long, [3, 4]), nothing)
+    batches = TASK.batches(data, batch_size=1, device=CPU, generator=torch.Generator().manual_seed(0))
+    found = {batch.inputs.shape[1]: batch for batch in batches.epoch()}
+    assert sorted(found) == [1, MAX_LENGTH]
+    assert found[MAX_LENGTH].inputs.tolist() == [[item + 1 for item in long[10:-1]]]
+    assert found[MAX_LENGTH].targets.tolist() == [[item + 1 for item in long[11:]]]
+
+
+@pytest.mark.parametrize(("name", "used", "all_of"), SHARES)
+def test_the_shares_of_training_transitions_that_the_cards_state_are_counted(real_data, name, used, all_of):
+    """Σ over users of min(n, 51) − 1 and of n − 1, n the user's training items; the batches hold the former."""
+    if not (real_data / name).is_dir():
+        pytest.skip(f"real data: {real_data} holds no {name}")
+    data = open_dataset(name).training()
+    lengths = data.train.lengths
+    assert int((np.minimum(lengths, MAX_LENGTH + 1) - 1).sum()) == used and int((lengths - 1).sum()) == all_of
+    batches = TASK.batches(data, batch_size=512, device=CPU, generator=torch.Generator().manual_seed(0))
+    assert sum(int((batch.targets != 0).sum()) for batch in batches.epoch()) == used
+    assert any(f"{used:,} of {all_of:,}" in issue for issue in DATASETS.get(name).known_issues)
 
 
 def test_a_user_who_took_every_item_has_no_negative_and_is_left_out():

@@ -29,5 +29,7 @@ CARD = ContentCard(
         "257 films have no poster; their patches are zero, and they hold 1.3 % of the ratings.",
         "Many ratings of a user share a second: equal times are ordered by film id.",
         "Ratings of every height count as taken.",
+        "Histories are long: training on a user's last 51 items, as task `sequential` does, uses 38,762 of 97,171 "
+        "training transitions (40 %), and scoring shows the last 50.",
     ),
 )

@@ -221,7 +221,9 @@ def full_cross_entropy(states: Tensor, targets: Tensor, table: Tensor, *, paddin
     """
     wanted = targets != PADDING
     first = 0 if padding else PADDING + 1
-    loss: Tensor = _LinearCrossEntropy.apply(states[wanted], table[first:], targets[wanted] - first)
+    # Under mixed precision an encoder may end in half precision; the sums over all items are taken in the table's.
+    chosen = states[wanted].to(table.dtype)
+    loss: Tensor = _LinearCrossEntropy.apply(chosen, table[first:], targets[wanted] - first)
     return loss
 
 

@@ -14,7 +14,7 @@ from bench.methods.base import Loss, ScheduledConfig
 from bench.methods.layers.beta_schedules import BetaSchedule, ScheduledDiffusion
 from bench.methods.layers.sequences import TransformerEncoder, cut
 from bench.methods.layers.vector_diffusion import Denoiser
-from bench.methods.sequential_recommender import PADDING, SequenceBatch, SequentialRecommender
+from bench.methods.sequential_recommender import MAX_LENGTH, PADDING, SequenceBatch, SequentialRecommender
 from bench.spec.space import Choices
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class DreamRec(SequentialRecommender):
 
     Differences from the authors' code (YangZhengyi98/DreamRec) that no setting takes away:
 
-    - every place of a sequence is trained at once, where they draw rows of one history and its next item;
+    - every place of a user's last 51 training items is trained at once, where they draw rows of one history and its
+      next item;
     - the encoder is SASRec's as RecBole has it: LayerNorm on the embeddings and after each residual sum, GELU within a
       width of 4 d, an output projection of the attention, N(0, 0.02) weights and positions. Theirs normalises queries
       before the attention but not keys and values, adds what was attended to the normalised queries, scales by √d
@@ -85,7 +86,7 @@ class DreamRec(SequentialRecommender):
         """As published."""
         dim: int = Field(default=64, ge=4)
         """d, width of item vectors."""
-        length: int = 50
+        length: int = Field(default=MAX_LENGTH, ge=1, le=MAX_LENGTH)
         """Newest items that are looked at; 10 in the authors' data."""
         heads: int = 2
         """Heads of the transformer block; 1 in the authors' code."""

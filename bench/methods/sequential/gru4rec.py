@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.methods.base import GradientConfig, Loss
 from bench.methods.layers.sequences import RecurrentEncoder, cut, full_cross_entropy
-from bench.methods.sequential_recommender import SequenceBatch, SequentialRecommender
+from bench.methods.sequential_recommender import MAX_LENGTH, SequenceBatch, SequentialRecommender
 from bench.spec.space import Choices
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class GRU4Rec(SequentialRecommender):
     """A recurrent network over the history; the score of an item is its vector times the newest state.
 
     RecBole's loss is the cross-entropy over all items in place of the paper's ranking losses, and a dense layer leads
-    back from the state to the width of the item vectors. All places of a sequence are trained at once.
+    back from the state to the width of the item vectors. All places of a user's last 51 training items are trained at
+    once, where RecBole trains on every prefix by itself and so on older transitions too (see `sasrec` for how many).
     """
 
     class Config(GradientConfig):
@@ -36,7 +38,7 @@ class GRU4Rec(SequentialRecommender):
         """Layers of the GRU."""
         dropout: Annotated[float, Choices(0.1, 0.3, 0.5)] = 0.3
         """Dropout on the item vectors."""
-        length: int = 50
+        length: int = Field(default=MAX_LENGTH, ge=1, le=MAX_LENGTH)
         """Newest items that are looked at."""
 
     def __init__(self, config: Config, context: Context) -> None:

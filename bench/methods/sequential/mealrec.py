@@ -13,11 +13,22 @@ from bench.methods.base import GradientConfig, Loss, Needs
 from bench.methods.layers.frames import FrameContent, RefinedFrames
 from bench.methods.layers.sequences import RecurrentEncoder, TransformerEncoder, cut, full_cross_entropy
 from bench.methods.layers.vector_diffusion import Denoiser, VectorDiffusion
-from bench.methods.sequential_recommender import PADDING, SequenceBatch, SequentialRecommender
+from bench.methods.sequential_recommender import MAX_LENGTH, PADDING, SequenceBatch, SequentialRecommender
 from bench.spec.space import Choices
 
 if TYPE_CHECKING:
     from bench.methods.base import Context
+
+
+FRAME_ORDER_SEED = 0
+"""Of the random stream that `frame_order: shuffled` draws from; the same in every run."""
+
+
+def shuffled_within(frames: Tensor) -> Tensor:
+    """Returns (I, m, D) frames with each item's m frames in an order of its own, drawn once and for all."""
+    generator = torch.Generator().manual_seed(FRAME_ORDER_SEED)
+    order = torch.rand(frames.shape[:2], generator=generator, dtype=torch.float64).argsort(dim=1)
+    return torch.take_along_dim(frames, order[:, :, None], dim=1)
 
 
 class MealRec(SequentialRecommender):
@@ -37,6 +48,9 @@ class MealRec(SequentialRecommender):
 
     Loss = cross-entropy over all items of h̃ · z_j + α L_TCD + β L_NPD.
 
+    `frame_order: shuffled` is an ablation of this project, not of the paper: each item's frames are put in an order of
+    its own, fixed for training and scoring and for all runs, so that only what their order tells is lost.
+
     Fixed choices: D₁ and D₂ are MLPs of three layers with SiLU, 2 d wide, on what they are told side by side (and a
     sinusoid of t where they are told it); β rises linearly, by 1000 / T times 1e-4 to 0.02; the context g_i comes from
     a GRU of one layer with learned positions; the collaborative signal c_i is Q_i alone, not the user's state, so that
@@ -55,7 +69,7 @@ class MealRec(SequentialRecommender):
         """Users in a batch."""
         dim: int = 64
         """d, width of item vectors and states."""
-        length: int = 50
+        length: int = Field(default=MAX_LENGTH, ge=1, le=MAX_LENGTH)
         """Newest items that are looked at."""
         backbone: Literal["sasrec", "gru4rec"] = "sasrec"
         """What reads the history."""
@@ -71,6 +85,8 @@ class MealRec(SequentialRecommender):
         """Whether the preference is refined by blind denoising."""
         temporal_guidance: bool = True
         """Whether the order of the frames counts; otherwise content is their plain mean and there is no context."""
+        frame_order: Literal["given", "shuffled"] = "given"
+        """`shuffled` puts the frames of every item in a random order that stays the same; an ablation, see above."""
         condition_on_t: bool = False
         """Whether NPD's denoiser is told the noise level, against the paper's claim."""
         steps: Annotated[int, Choices(10, 50, 100), Field(ge=2)] = 50
@@ -108,6 +124,8 @@ class MealRec(SequentialRecommender):
         self.content = FrameContent(
             frames, config.dim, temporal=config.temporal_guidance, sharpness=config.sharpness, dtype=context.dtype
         )
+        if config.frame_order == "shuffled":
+            self.content.frames = shuffled_within(self.content.frames)
         self.norm = nn.LayerNorm(config.dim)
         # With a gain of 1 the first logits are √d wide and the first epochs only shrink them.
         nn.init.constant_(self.norm.weight, config.dim**-0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ from bench.methods.layers.sequences import (
     full_cross_entropy,
     pairwise_cross_entropy,
 )
-from bench.methods.sequential_recommender import SequenceBatch, SequentialRecommender
+from bench.methods.sequential_recommender import MAX_LENGTH, SequenceBatch, SequentialRecommender
 from bench.spec.space import Choices
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ class SASRec(SequentialRecommender):
     `variant: recbole` is the encoder of RecBole 1.2.1 (RUCAIBox/RecBole), `variant: pmixer` that of
     pmixer/SASRec.pytorch, trained with that port's Adam (decay rates 0.9 and 0.98; its batches hold 128 users);
     `objective` chooses between cross-entropy over all items, which full ranking calls for, and the paper's binary
-    cross-entropy with one negative (equation 6). All places of a sequence are trained at once, where RecBole trains on
-    every prefix by itself: the same targets, another grouping into batches.
+    cross-entropy with one negative (equation 6). As in the paper (section III-A: the most recent n actions), all places
+    of a user's last 51 training items are trained at once. RecBole trains on every prefix by itself, cut to its newest
+    items: of histories of up to 51 items the same targets in other batches, of longer ones the older transitions too.
+    On `ml-100k` 38,762 of 97,171 training transitions (40 %) are trained on here, on `beauty` 128,031 of 131,413
+    (97.4 %), on `instruments` 84,418 of 84,890 (99.4 %).
     """
 
     class Config(GradientConfig):
@@ -45,7 +49,7 @@ class SASRec(SequentialRecommender):
         """Users in a batch; 128 in pmixer's port."""
         dim: int = 64
         """d, width of the item vectors; 64 in RecBole, 50 in the paper."""
-        length: int = 50
+        length: int = Field(default=MAX_LENGTH, ge=1, le=MAX_LENGTH)
         """Newest items that are looked at; 50 for sparse data."""
         blocks: Annotated[int, Choices(1, 2, 3)] = 2
         """Transformer blocks."""
