@@ -7,7 +7,8 @@ hand; these are RECONSTRUCTED.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
 HOT = 0.5
 """τ: a part is covered where its heat is above this share of the map's largest."""
 _FLAT = 1e-9
-"""A map whose largest heat is below this has none: the feature is the same whatever part changes."""
+"""A map whose largest heat is below this has none: the feature is the same whatever part changes.
+
+1 − cos θ ≈ θ²/2, so this is a turn of 4.5e-5. Float32, in which methods are trained, tells turns of some 1e-6 apart
+(2⁻²⁴ = 6e-8 per operation), so what lies above is no rounding. A higher floor would not do in place of `BLIND`: where a
+gate is locally flat, one part in 64 turns a feature by 1e-4 that loses half of its direction with the whole picture.
+"""
+BLIND = 1e-3
+"""A feature is blind where its reliance after the adapter is at most this share of that before.
+
+It does not depend on the picture, and whatever a map of it shows is what training left over: such an item has no map
+after. Reliance is 1 − cos, whatever the feature's length, so the share compares like with like.
+"""
 
 
 def drift(heat: np.ndarray, foreground: np.ndarray) -> np.ndarray:
@@ -92,7 +104,7 @@ class Attribution:
     Attributes:
         items: (n,) item ids.
         before: (n, parts) heat; zero everywhere where it is hardly more anywhere.
-        after: (n, parts) heat, the same.
+        after: (n, parts) heat, the same; also where the item's feature is blind.
         scores: Name to the (n,) scores before and after: `reliance` and, where the foreground is known, `drift` and
             `omission`; `spread` and `covered` always.
         agreement: (n,) rank correlation of the two maps.
@@ -105,6 +117,12 @@ class Attribution:
     scores: Mapping[str, tuple[np.ndarray, np.ndarray]]
     agreement: np.ndarray
     chance: Mapping[str, float]
+
+    @property
+    def blind(self) -> bool:
+        """Whether the adapter's output does not depend on the picture: `BLIND` holds of the mean reliance."""
+        before, after = self.scores["reliance"]
+        return bool(after.mean() <= BLIND * before.mean())
 
 
 def attribution(
@@ -124,6 +142,7 @@ def attribution(
         foreground: (n, parts), see `drift`; None where nobody knows.
     """
     before, after = (np.where(heat.max(axis=1, keepdims=True) > _FLAT, heat, 0.0) for heat in (before, after))
+    after = np.where((reliance[1] <= BLIND * reliance[0])[:, None], 0.0, after)
     scores = {"reliance": reliance}
     chance = {}
     if foreground is not None:
@@ -138,6 +157,9 @@ def attribution(
 def paired(found: Attribution, seed: int, *, resamples: int = 10_000) -> dict[str, Comparison | None]:
     """Returns, for each score, after less before over items: interval, p-value, n; None where no item has both.
 
+    Of a blind adapter, interval and p-value are NaN but for reliance: a test over the few items that still have a map
+    would say nothing of what the adapter looks at.
+
     Args:
         found: Scored maps.
         seed: Seed of the run.
@@ -151,5 +173,8 @@ def paired(found: Attribution, seed: int, *, resamples: int = 10_000) -> dict[st
             continue
         dropped = int(np.count_nonzero(~kept))
         units = PairedUnits(found.items[kept], before[kept], after[kept], (seed,), dropped=dropped)
-        compared[name] = compare(units, name, resamples=resamples)
+        result = compare(units, name, resamples=resamples)
+        if found.blind and name != "reliance":
+            result = replace(result, low=math.nan, high=math.nan, p_value=math.nan)
+        compared[name] = result
     return compared

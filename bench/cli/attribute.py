@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,6 +31,10 @@ ABOUT = {
     "spread": "how evenly the map lies over the parts (1: all alike)",
     "covered": "share of the parts that the map covers (above half of its largest heat)",
 }
+BLIND = (
+    "the adapter's output does not depend on the picture (reliance {:.1e} after, {:.1e} before): no p-value says what "
+    "it looks at"
+)
 NO_MASK = "drift and omission need to know the foreground, which nobody does for the pictures of {}"
 
 Form = Annotated[
@@ -161,9 +166,9 @@ def _numbers(found: Attribution, compared: dict[str, Comparison | None]) -> dict
             "before": result.mean_a,
             "after": result.mean_b,
             "difference": result.difference,
-            "interval": [result.low, result.high],
+            "interval": None if math.isnan(result.p_value) else [result.low, result.high],
             "confidence": result.confidence,
-            "p_value": result.p_value,
+            "p_value": None if math.isnan(result.p_value) else result.p_value,
             "items": result.n,
             "items_left_out": result.dropped,
             "even_map": found.chance.get(name),
@@ -191,6 +196,7 @@ def _plain(
         "modality": parts.modality,
         "grid": list(parts.grid),
         "foreground_known": parts.foreground is not None,
+        "depends_on_picture": not found.blind,
         "numbers": _numbers(found, compared),
         "sample": f"{SAMPLE} by {form}",
         "out": None if out is None else str(out),
@@ -214,18 +220,16 @@ def _print(
         if result is None:
             rows.append([name, *[output.ABSENT] * 5, "0"])
             continue
-        rows.append(
-            [
-                name,
-                f"{result.mean_a:.4f}",
-                f"{result.mean_b:.4f}",
-                f"{result.difference:+.4f}",
-                f"[{result.low:+.4f}, {result.high:+.4f}]",
-                f"{result.p_value:.4f}" if result.p_value >= 0.001 else f"{result.p_value:.1e}",
-                f"{result.n:,}",
-            ]
-        )
+        tested = [output.ABSENT] * 2
+        if not math.isnan(result.p_value):
+            p_value = f"{result.p_value:.4f}" if result.p_value >= 0.001 else f"{result.p_value:.1e}"
+            tested = [f"[{result.low:+.4f}, {result.high:+.4f}]", p_value]
+        means = [f"{result.mean_a:.4f}", f"{result.mean_b:.4f}", f"{result.difference:+.4f}"]
+        rows.append([name, *means, *tested, f"{result.n:,}"])
     output.print_table(["map", "before", "after", "after − before", "95 % over items", "p", "items"], rows)
+    if found.blind:
+        before, after = found.scores["reliance"]
+        output.say(f" {BLIND.format(after.mean(), before.mean())}.")
     for name in compared:
         chance = f"; {found.chance[name]:.4f} if it lay evenly" if name in found.chance else ""
         output.say(f" {name}: {ABOUT[name]}{chance}")
@@ -234,7 +238,7 @@ def _print(
         output.say(f" the two maps of an item agree with a rank correlation of {agreement['mean']:.3f} on average")
     for name, result in compared.items():
         if result is not None and result.dropped:
-            output.say(f" {name}: {output.count(result.dropped, 'item')} left out, whose map is zero everywhere")
+            output.say(f" {name}: {output.count(result.dropped, 'item')} left out, without a map before or after")
     if parts.foreground is None:
         output.say(f" {NO_MASK.format(record.dataset)}.")
     output.say(" One trained model: the interval is over items, not over seeds. RECONSTRUCTED from BeFA's abstract.")

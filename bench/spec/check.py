@@ -14,6 +14,7 @@ from bench.spec.models import Experiment, MethodChoice, MethodEntry, Spec
 from bench.spec.problems import InvalidSpecError, Loc, Problem, shown
 from bench.spec.rules import problem_at, was_cut
 from bench.spec.tree import Tree, find
+from bench.training.precision import precision_problem
 
 if TYPE_CHECKING:
     import os
@@ -126,7 +127,8 @@ def world_problems(spec: Spec, tree: Tree, world: World | None = None) -> list[P
     world = World.default() if world is None else world
     problems: list[Problem] = []
     for index, experiment in enumerate(spec.experiments):
-        problems += _Experiment(world, tree, experiment, ("experiments", index)).problems()
+        precision = spec.resources.precision
+        problems += _Experiment(world, tree, experiment, ("experiments", index), precision).problems()
     return problems
 
 
@@ -142,6 +144,7 @@ class _Experiment:
     tree: Tree
     experiment: Experiment
     loc: Loc
+    precision: str
     cards: dict[str, DatasetCard] = field(default_factory=dict)
     """Dataset id to card, of the datasets that exist."""
 
@@ -278,7 +281,14 @@ class _Experiment:
             if reasons and len(self.cards) == len(self.experiment.datasets) and None not in reasons:
                 text = "; ".join(reason for reason in reasons if reason)
                 unfit.append((inner, f"method {shown(entry.label)} fits no dataset of this experiment: {text}."))
-            config, space = resolve_method(entry, {name: method.Config for name, method in chain.items()})
+            configs = {name: method.Config for name, method in chain.items()}
+            innermost = resolve_method(entry.chain[-1], configs)
+            # What is searched counts as switched on.
+            asked = innermost.config | dict.fromkeys(innermost.space, True)
+            problem = precision_problem(entry.label, chain[entry.chain[-1].method], asked, self.precision)
+            if problem is not None:
+                yield self.at(inner, problem)
+            config, space = resolve_method(entry, configs)
             code = canonical_json([entry.label, config, {k: d.to_yaml() for k, d in space.items()}, _views(entry)])
             if code in seen and not was_cut(self.tree, (*self.loc, *inner)):
                 first = find(self.tree, (*self.loc, *seen[code])).tree.position

@@ -130,13 +130,16 @@ class ColdStartContract:
         return method
 
     def test_it_learns_and_ranks_cold_items(self) -> None:
-        """The loss is finite and falls, and cold items of the user's taste come first far more often than by chance."""
+        """The loss is finite and falls, and cold items of the user's taste come first far more often than by chance.
+
+        It falls when its mean over the last quarter of the epochs is below that of the first epoch.
+        """
         data = small_world()
         method = self.built(data)
         result = fit(method, data, epochs=25)
         if not method.innermost.closed_form:
             losses = [point.values["loss"] for point in result.curve]
-            assert np.isfinite(losses).all() and min(losses[1:]) < losses[0]
+            assert np.isfinite(losses).all() and np.mean(losses[-(len(losses) // 4) :]) < losses[0]
         scores = scores_of(method)
         assert scores.shape == (data.n_users, data.n_items) and bool(torch.isfinite(scores).all())
         assert result.value > 0.7, "by chance 5 of 10 cold items hold the target in half of the cases"

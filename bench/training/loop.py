@@ -14,6 +14,7 @@ from bench.store.records import CurvePoint
 from bench.training.build import gradient_config
 from bench.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from bench.training.optimise import Optimisers
+from bench.training.precision import check_precision
 from bench.training.seeds import component_seed, stream
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def train(
 
     Raises:
         DivergedError: A loss or a score is not finite; names the epoch.
+        UserError: The method cannot train in this precision.
     """
+    check_precision(method, settings.precision)
     if method.innermost.closed_form:
         return _fit(method, data, task, settings, on_epoch)
     return _Loop(method, data, task, settings, device).run(on_epoch)

@@ -8,7 +8,14 @@ from bench.execution.run_job import run_job
 from bench.methods.registry import METHODS
 from bench.testing.recommendation import default_config
 
-METHOD_NAMES = [name for name, cls in METHODS.items() if not cls.adapter]
+BARE = [(name, None) for name, cls in METHODS.items() if not cls.adapter]
+ADAPTED = [
+    (name, wrap)
+    for name, cls in METHODS.items()
+    if cls.adapter
+    for wrap, inner in METHODS.items()
+    if not inner.adapter and cls.tasks & inner.tasks and cls.compatible(inner) is None
+]
 DATASET = "baby-twin@0.02"
 WORLDS = {
     "recommendation": (DATASET, "recall@20"),
@@ -37,21 +44,23 @@ def sealed(monkeypatch):
     monkeypatch.setattr(module.Dataset, "test", test)
 
 
-def job(name, kind):
-    cls = METHODS.get(name)
-    task = next(name for name in WORLDS if name in cls.tasks)
+def job(name, kind, wrap=None):
+    entry = {"method": name, **({"wrap": {"method": wrap}} if wrap else {})}
+    chain = [METHODS.get(part) for part in (name, wrap) if part]
+    task = next(task for task in WORLDS if all(task in cls.tasks for cls in chain))
     dataset, metric = WORLDS[task]
     data = module.open_dataset(dataset)
-    unfit = cls.needs.missing(dataset, data.modalities)
-    if unfit:
-        pytest.skip(f"{name} {unfit}")
-    entry = {"method": name}
+    for cls in chain:
+        unfit = cls.needs.missing(dataset, data.modalities)
+        if unfit:
+            pytest.skip(f"{name} {unfit}")
     config = default_config(entry)
-    if "encoder" in config:
-        config["encoder"] = "tiny-1-10"  # ten steps of contrast in place of hundreds
-    views = cls.views(cls.Config.model_validate(config), data.modalities)
+    innermost = config.get("wrapped", config)
+    if "encoder" in innermost:
+        innermost["encoder"] = "tiny-1-10"  # ten steps of contrast in place of hundreds
+    views = chain[-1].views(chain[-1].Config.model_validate(innermost), data.modalities)
     return Job(
-        id=f"{name}-{kind}",
+        id=f"{name}-{wrap}-{kind}",
         kind=kind,
         task=task,
         protocol=data.protocol.name,
@@ -68,9 +77,13 @@ def job(name, kind):
     )
 
 
-@pytest.mark.parametrize("name", METHOD_NAMES)
-def test_a_trial_never_opens_the_test_split(name, sealed, tmp_path):
-    outcome = run_job(job(name, "trial"), work_dir=tmp_path, on_epoch=lambda _: True)
+def test_adapters_are_among_the_methods():
+    assert {("befa", "vbpr"), ("befa", "mgcn"), ("cierec", "bpr"), ("marnet", "resnet")} <= set(ADAPTED)
+
+
+@pytest.mark.parametrize(("name", "wrap"), [*BARE, *ADAPTED], ids=lambda value: str(value))
+def test_a_trial_never_opens_the_test_split(name, wrap, sealed, tmp_path):
+    outcome = run_job(job(name, "trial", wrap), work_dir=tmp_path, on_epoch=lambda _: True)
     assert outcome.status == "done"
     assert outcome.metrics == {}
     assert outcome.valid

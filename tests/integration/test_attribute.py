@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+from safetensors.torch import load, save
 from typer.testing import CliRunner
 
 from bench.cli.app import build
@@ -27,7 +28,9 @@ experiments:
     datasets: [scenes-items@0.1, baby-twin@0.01]
     methods:
       - vbpr
-      - {method: befa, set: {id_product: false}, wrap: vbpr}
+      - method: befa
+        set: {id_product: false}
+        wrap: {method: vbpr, set: {lr: 0.01, batch_size: 256}} # gates that tell pictures apart after three epochs
       - {method: befa, set: {enabled: false}, wrap: bm3}
     metrics: [recall@20]
     select: recall@20
@@ -110,6 +113,30 @@ def test_the_table_says_what_is_what(results: Path) -> None:
     assert done.exit_code == 0
     for words in ("generated", "drift", "omission", "95 % over items", "RECONSTRUCTED", "not over seeds"):
         assert words in done.output
+
+
+def test_an_adapter_that_gives_the_same_for_every_picture_is_called_so_and_has_no_p_value(results: Path) -> None:
+    with Store.open(results, read_only=True) as store:
+        path = weights_path(
+            next(run.fingerprint for run in store.runs() if f"{run.method}:{run.dataset}:{run.seed}" == RUN)
+        )
+    trained = path.read_bytes()
+    weights = load(trained)
+    weights["adapters.content.layers.7.weight"] *= 1e-6  # gates that hardly depend on what comes in
+    try:
+        path.write_bytes(save(weights))
+        told: dict[str, Any] = json.loads(attribute(results, RUN, "--items", "30", "--json").stdout)
+        shown = attribute(results, RUN, "--items", "30")
+    finally:
+        path.write_bytes(trained)
+    assert told["depends_on_picture"] is False
+    assert told["numbers"]["reliance"]["after"] < 1e-9 < 0.1 < told["numbers"]["reliance"]["before"]
+    assert told["numbers"]["reliance"]["p_value"] < 0.01
+    assert all(told["numbers"][name] is None for name in ("drift", "omission", "spread", "covered"))
+    assert "does not depend on the picture" in " ".join(shown.output.split())
+    honest = attribute(results, RUN, "--items", "30")
+    assert "does not depend on the picture" not in " ".join(honest.output.split())
+    assert json.loads(attribute(results, RUN, "--items", "30", "--json").stdout)["depends_on_picture"] is True
 
 
 def test_the_same_question_has_the_same_answer(results: Path) -> None:

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
-from bench.analysis.attribution import agreement, attribution, covered_share, drift, hot, omission, paired, spread
+from bench.analysis.attribution import (
+    Attribution,
+    agreement,
+    attribution,
+    covered_share,
+    drift,
+    hot,
+    omission,
+    paired,
+    spread,
+)
 
 HEAT = np.array([[4.0, 1.0, 3.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
 MASK = np.array([[1.0, 0.0, 0.5, 0.5], [1.0, 0.0, 0.0, 0.0], [0.0, 0.25, 0.0, 0.0]])
@@ -98,6 +108,42 @@ def test_a_map_that_hardly_turns_the_feature_is_no_map() -> None:
     found = attribution(np.arange(2), np.ones((2, 3)), faint, nothing, np.ones((2, 3)))
     assert not found.after.any()
     assert paired(found, seed=0, resamples=99)["drift"] is None
+
+
+def looked_at(reliance_after: list[float]) -> Attribution:
+    """Four parts, the first in the foreground: the map lies there before and on the second after, faintly."""
+    before, after = np.tile([1.0, 0.0, 0.0, 0.0], (3, 1)), np.tile([0.0, 1e-8, 0.0, 0.0], (3, 1))
+    reliance = (np.full(3, 0.5), np.array(reliance_after))
+    return attribution(np.arange(3), before, after, reliance, before)
+
+
+def test_an_item_whose_feature_has_lost_the_picture_has_no_map_after() -> None:
+    # A thousandth of ½ is 5e-4: at it the feature is blind, above it a faint map counts like any other.
+    found = looked_at([5e-4, 5.1e-4, 0.25])
+    assert found.after.any(axis=1).tolist() == [False, True, True] and found.before.any(axis=1).all()
+    drifted = paired(found, seed=0, resamples=99)["drift"]
+    assert drifted is not None and not found.blind
+    assert (drifted.n, drifted.dropped, drifted.mean_a, drifted.mean_b) == (2, 1, 0.0, 1.0)
+    assert 0 < drifted.p_value <= 1 and drifted.low == drifted.high == 1.0
+
+
+def test_of_a_blind_adapter_no_map_is_tested_but_its_reliance_is() -> None:
+    # Mean reliance 3.5e-4 of ½ is 7e-4 of it. The third item alone, at 1.002e-3, still has a map.
+    found = looked_at([0.0, 5.49e-4, 5.01e-4])
+    assert found.blind
+    compared = paired(found, seed=0, resamples=99)
+    for name in ("drift", "omission", "spread", "covered"):
+        result = compared[name]
+        assert result is not None and result.n == 2
+        assert all(math.isnan(value) for value in (result.p_value, result.low, result.high))
+    relied = compared["reliance"]
+    assert relied is not None and relied.n == 3 and 0 < relied.p_value <= 1
+    assert relied.difference == pytest.approx(3.5e-4 - 0.5)
+
+
+@pytest.mark.parametrize(("after", "blind"), [(4.9e-4, True), (5.1e-4, False)])
+def test_an_adapter_is_blind_below_a_thousandth_of_the_reliance_before(after: float, blind: bool) -> None:
+    assert looked_at([after] * 3).blind is blind
 
 
 def test_without_a_foreground_only_what_needs_none_is_told() -> None:

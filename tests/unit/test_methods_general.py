@@ -46,16 +46,6 @@ def scores(method):
         return method.score(torch.arange(method.n_users))
 
 
-@pytest.mark.parametrize("name", NEW)
-def test_no_tensor_has_a_row_and_a_column_per_node(name):
-    data = small_world(users=61, items=43)
-    method = made(name, data, dtype=torch.float32)
-    scores(method)
-    counts = {61, 43, 104}
-    for key, tensor in (*method.named_parameters(), *method.named_buffers()):
-        assert sum(size in counts for size in tensor.shape) < 2, key
-
-
 @pytest.mark.parametrize("name", [name for name in NEW if METHODS.get(name).needs != Needs()])
 def test_any_number_of_modalities_from_what_is_needed_on(name):
     data = small_world()

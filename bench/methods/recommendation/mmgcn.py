@@ -91,7 +91,9 @@ class MMGCN(ContentRecommender):
     part. IDs and preferences are drawn at random and never trained there, as in the first authors' code;
     `register_embeddings` trains them. Scores come from the current weights, not from those one step old.
 
-    An adapter needs content as wide as the ID embedding, so under one every tower reduces its features to d.
+    An adapter needs content as wide as the ID embedding, so under one every tower reduces its features to d. The table
+    by which `befa[mmgcn]` multiplies is the IDs, which are drawn at random and never trained unless
+    `register_embeddings: true`: without it no behaviour guides the adapter.
     """
 
     needs: ClassVar[Needs] = Needs(at_least=1)
