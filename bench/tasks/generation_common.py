@@ -142,10 +142,11 @@ class Judges:
         """
         inner = method.innermost
         label = type(inner).__module__.rpartition(".")[2]
-        names: set[str] = set()
+        against = getattr(inner, "encoders", frozenset())
+        names = {parsed.network for parsed in metrics if parsed.network is not None}
+        check_evaluators(label, against, names)
         for parsed in metrics:
             if parsed.network is not None:
-                names.add(parsed.network)
                 if parsed.family.network == "text":
                     encoder = self.encoder(parsed.network)
                     names.add(encoder.identity)
@@ -159,7 +160,8 @@ class Judges:
                     judge_seed(parsed.network, self.data)
                 else:
                     self._network(parsed.network)
-        check_evaluators(label, getattr(inner, "encoders", frozenset()), names)
+        # Under another name it has the same identity.
+        check_evaluators(label, against, names)
 
     def encoder(self, name: str) -> ImageTextEncoder:
         """Returns the image-text encoder of a name."""

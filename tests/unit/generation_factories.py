@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -29,6 +31,11 @@ def texts(kinds: np.ndarray) -> Texts:
 def captioned(n: int, seed: int = 0) -> CaptionedImages:
     kinds = np.random.default_rng(seed).integers(0, 3, n)
     return CaptionedImages(pictures(kinds, seed), texts(kinds), np.array([f"p{seed}-{row}" for row in range(n)]), kinds)
+
+
+def told_apart(images: CaptionedImages) -> CaptionedImages:
+    """The same with captions as written that are all different: the images' ids; the tokens stay."""
+    return replace(images, captions=replace(images.captions, texts=images.ids))
 
 
 def edits(n: int, seed: int = 0, *, truth: bool = True) -> Edits:

@@ -1,4 +1,7 @@
-"""ddpm_t2i, ar_story and storygan on checkpoint folders: small networks of the real classes with random weights."""
+"""ddpm_t2i, ar_story and storygan on checkpoint folders: small networks of the real classes with random weights.
+
+Those of the published sizes are in `test_methods_stable_diffusion_published`.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,17 @@ import shutil
 
 import pytest
 import torch
-from checkpoint_factories import blip_folder, clip_folder, clip_text, clip_tokenizer, stable_diffusion_folder
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, UNet2DConditionModel
-from transformers import AutoTokenizer, BlipConfig, BlipForImageTextRetrieval, CLIPTextModel, masking_utils
+from checkpoint_factories import blip_folder, clip_folder, clip_tokenizer, stable_diffusion_folder
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from transformers import AutoTokenizer, BlipForImageTextRetrieval, CLIPTextModel
 
-from bench.data.checkpoints import Checkpoint, find_checkpoint
-from bench.encoders import stable_diffusion
+from bench.data.checkpoints import find_checkpoint
 from bench.errors import UserError
 from bench.execution.plan import build_plan
 from bench.methods.base import Context
 from bench.methods.generation.ar_story import ARStory
 from bench.methods.generation.ddpm_t2i import DDPM
 from bench.methods.generation.storygan import StoryGAN
-from bench.methods.layers.captions import Words
 from bench.methods.layers.frozen import frozen_names
 from bench.methods.layers.story_history import MEAN, STD
 from bench.spec.check import validate_spec
@@ -268,98 +269,3 @@ def test_a_cell_is_known_by_the_content_of_all_its_checkpoints(folders, tmp_path
         assert found[setting] == f"sha256:{find_checkpoint(str(folders / folder)).digest}"
     blip_folder(tmp_path / "blip-small", width=24)
     assert configs(tmp_path / "blip-small")["history_encoder"] != found["history_encoder"]
-
-
-# --- the published size -----------------------------------------------------------------------------------------------
-
-
-def stable_diffusion_1_5(cls, checkpoint, part, **_):
-    """Parts of Stable Diffusion 1.5 by its config files, without weights."""
-    levels = [128, 256, 512, 512]
-    made = {
-        "unet": lambda: UNet2DConditionModel(sample_size=64, cross_attention_dim=768),
-        "vae": lambda: AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=levels,
-            layers_per_block=2,
-            latent_channels=4,
-            sample_size=512,
-        ),
-        "text_encoder": lambda: CLIPTextModel(
-            clip_text(
-                vocab_size=49_408,
-                hidden_size=768,
-                intermediate_size=3_072,
-                num_hidden_layers=12,
-                num_attention_heads=12,
-                max_position_embeddings=77,
-            )
-        ),
-        "tokenizer": clip_tokenizer,
-        "scheduler": lambda: DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
-    }
-    return made[part]()
-
-
-def blip_large(folder):
-    """The config and tokenizer of BLIP-large, whose weights `on_meta` makes up."""
-    config = BlipConfig(
-        text_config={"encoder_hidden_size": 1_024, "num_attention_heads": 12},
-        vision_config={
-            "hidden_size": 1_024,
-            "intermediate_size": 4_096,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "image_size": 384,
-            "patch_size": 16,
-        },
-    )
-    blip_folder(folder)
-    (folder / "model.safetensors").unlink()
-    config.save_pretrained(folder)
-    return config
-
-
-@pytest.fixture
-def on_meta(monkeypatch, tmp_path):
-    """Makes `checkpoint` Stable Diffusion 1.5 and the returned folder BLIP-large, as shapes without the gigabytes."""
-    config = blip_large(tmp_path / "blip-large")
-    monkeypatch.setattr(stable_diffusion, "_loaded", stable_diffusion_1_5)
-    monkeypatch.setattr(stable_diffusion, "find_checkpoint", lambda asked: Checkpoint(asked, "sd@00000000", "0" * 64))
-    made = lambda *_, **__: (BlipForImageTextRetrieval(config), {"missing_keys": []})  # noqa: E731
-    monkeypatch.setattr(BlipForImageTextRetrieval, "from_pretrained", made)
-    # It reads a value of the mask to save work, and shapes have no values.
-    monkeypatch.setattr(masking_utils, "_ignore_bidirectional_mask_sdpa", lambda *_, **__: False, raising=False)
-    return tmp_path / "blip-large"
-
-
-def millions(module):
-    return round(sum(weight.numel() for weight in module.parameters()) / 1e6, 1)
-
-
-def test_ddpm_on_stable_diffusion_fits_together(on_meta):
-    with torch.device("meta"):
-        method = DDPM(DDPM.Config(checkpoint="sd"), Context(small_world("text_to_image", train=4)))
-        z, words = torch.empty(2, *method.parts.frame.cell), torch.empty(2, 77, 768)
-        answer = method.predict(z, torch.zeros(2), Words(words, torch.ones(2, 77, dtype=torch.bool)))
-        images = method.parts.decode(z)
-        latents = method.parts.encode(images)
-    assert method.parts.frame == (512, (4, 64, 64)) and answer.shape == latents.shape == (2, 4, 64, 64)
-    assert images.shape == (2, 3, 512, 512)
-    sizes = [millions(part) for part in (method.parts.unet, method.parts.vae, method.parts.text)]
-    assert sizes == [859.5, 83.7, 123.1]
-
-
-def test_ar_story_on_stable_diffusion_and_blip_large_fits_together(on_meta):
-    settings = {"checkpoint": "sd", "history_encoder": str(on_meta), "words": 85}
-    with torch.device("meta"):
-        method = ARStory(ARStory.Config(**settings), Context(small_world("story", train=4)))
-        words = Words(torch.empty(1, 4, 77, 768), torch.ones(1, 4, 77, dtype=torch.bool))
-        frames, texts = torch.empty(1, 4, 3, 512, 512), (("a b",) * 4,)
-        condition = method.condition(words, method.history(frames, words, texts), 3, torch.zeros(1, dtype=torch.bool))
-        answer = method.predict(torch.empty(1, 4, 64, 64), torch.zeros(1), condition)
-    assert condition.tokens.shape == (1, 77 + 4 * 85, 768) and answer.shape == (1, 4, 64, 64)
-    assert method.remember.side == 384 and millions(method.remember.vision) == 303.7
-    learnt = sum(weight.numel() for weight in method.parameters() if weight.requires_grad)
-    assert learnt > 0.9 * sum(weight.numel() for weight in method.parameters())

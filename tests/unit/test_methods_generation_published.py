@@ -1,6 +1,6 @@
 """The methods at the papers' sizes: they are built, take one step and make an image; weights are random.
 
-`ddpm_t2i` and `ar_story` on Stable Diffusion 1.5 are in `test_methods_diffusion_checkpoint`, as shapes without weights.
+Those on Stable Diffusion 1.5 are in `test_methods_stable_diffusion_published`, as shapes without weights.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import torch
 from generation_worlds import batch, make, optimisers, prompts, step, world
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
+from bench.methods.generation.channel_affine import ChannelAffineEditor
 from bench.methods.generation.ddpm_t2i import DDPM
 from bench.methods.generation.denet import DENet
 from bench.methods.generation.dfgan import DFGAN
 from bench.methods.generation.galip import GALIP
+from bench.methods.generation.spatial_affine import SpatialAffineEditor
 from bench.methods.generation.storygan import StoryGAN
+from bench.methods.generator import ImageEditor
 from bench.testing.generation import batch_of, drawn, small_world
 
 pytestmark = pytest.mark.slow
@@ -42,17 +45,23 @@ def vit_b_32(tmp_path_factory):
         (DFGAN, 256, {"width": 32, "noise": 100}),
         (GALIP, 224, {"width": 64, "noise": 100, "code": 64, "middle": 32, "critic": 512, "assessor": 128}),
         (DENet, 256, {"width": 32}),
+        (ChannelAffineEditor, 256, {"width": 32}),
+        (SpatialAffineEditor, 256, {"width": 32}),
     ],
 )
 def test_one_step_at_the_published_size(cls, side, sizes, vit_b_32):
-    data = world(task="image_editing" if cls is DENet else "text_to_image", side=side, n=6)
+    data = world(task="image_editing" if issubclass(cls, ImageEditor) else "text_to_image", side=side, n=6)
     method = make(cls, data, encoder=vit_b_32, **PUBLISHED, **sizes)
     assert not any(name.startswith("encoder.") for name in method.state_dict())
+    before = {name: [weight.clone() for weight in group.parameters] for name, group in method.groups().items()}
     losses = step(method, optimisers(method), batch(data, rows=2))
+    assert set(losses) == set(before) == {"discriminator", "generator"}
     assert all(loss.total.isfinite() for loss in losses.values())
+    for name, group in method.groups().items():
+        assert any(not weight.equal(old) for weight, old in zip(group.parameters, before[name], strict=True)), name
     method.eval()
     with torch.no_grad():
-        if cls is DENet:
+        if isinstance(method, ImageEditor):
             made = method.edit(batch(data, rows=1).images, prompts(data.valid.targets)._replace(texts=("a",)))
         else:
             made = method.generate(prompts(data.valid.captions)._replace(texts=("a",)), torch.Generator())

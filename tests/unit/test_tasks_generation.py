@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import pairwise
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import generation_factories as toys
 import numpy as np
@@ -21,7 +22,6 @@ from bench.metrics.generation import MODES
 from bench.tasks import generation_common, image_editing, story, text_to_image
 from bench.tasks.batches import Shuffled
 from bench.tasks.generation_common import as_images, as_pixels
-from bench.tasks.prompts import read_prompts
 from bench.tasks.scoring import Place
 
 if TYPE_CHECKING:
@@ -110,45 +110,34 @@ def test_editing_batches_ask_for_the_targets_caption_and_never_show_it() -> None
         assert ((is_now + 1) % 3).tolist() == wanted.tolist()
 
 
-def test_without_pairs_an_edit_asks_for_the_caption_of_another_image() -> None:
-    images = toys.captioned(30)
+@pytest.mark.parametrize("rows", [2, 3, 30])
+def test_without_pairs_an_edit_asks_for_the_caption_of_another_image(rows: int) -> None:
+    images = toys.told_apart(toys.captioned(rows))
+    own = images.captions.texts.tolist()
     asked = image_editing.requests(images, "toy")
     assert asked.truth is None
-    assert sorted(asked.targets.texts.tolist()) == sorted(images.captions.texts.tolist())
-    again = image_editing.requests(images, "toy")
-    assert asked.targets.texts.tolist() == again.targets.texts.tolist()
-    assert asked.targets.texts.tolist() != images.captions.texts.tolist()
+    wanted = asked.targets.texts.tolist()
+    assert sorted(wanted) == sorted(own), "each caption is asked for once"
+    assert not any(one == other for one, other in zip(wanted, own, strict=True))
+    order = [own.index(text) for text in wanted]
+    np.testing.assert_array_equal(asked.targets.tokens, images.captions.tokens[order])
+    assert image_editing.requests(images, "toy").targets.texts.tolist() == wanted
 
 
-# --- prompts ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_typed_prompt_is_read_with_the_words_of_training() -> None:
-    data = toys.data(toys.captioned(4), toys.captioned(2))
-    typed = read_prompts(["RED, left!", "mauve blue"], data, PLACE)
-    assert typed.prompts.tokens.tolist() == [[2, 5], [1, 4]] and typed.prompts.lengths.tolist() == [2, 2]
-    assert len(typed.notices) == 1 and "'mauve'" in typed.notices[0] and "'blue'" not in typed.notices[0]
-
-
-@pytest.mark.parametrize("text", ["mauve", "!!", "<pad>", "<unknown>"])
-def test_a_prompt_without_a_known_word_is_refused_in_one_sentence(text: str) -> None:
-    data = toys.data(toys.captioned(4), toys.captioned(2))
-    with pytest.raises(UserError, match="no word"):
-        read_prompts([text], data, PLACE)
-
-
-def test_a_prompt_with_unknown_words_alone_is_read_by_a_pretrained_tokenizer() -> None:
-    data = toys.data(toys.captioned(4), toys.captioned(2))
-    typed = read_prompts(["mauve"], data, PLACE, any_words=True)
-    assert typed.prompts.texts == ("mauve",) and typed.notices == ()
-
-
-@pytest.mark.parametrize(("text", "kept"), [("red " * 2500, 64), ("r" * 10_000 + " blue", 1), ("red " * 65, 64)])
-def test_a_long_prompt_is_cut_with_a_notice(text: str, kept: int) -> None:
-    data = toys.data(toys.captioned(4), toys.captioned(2))
-    typed = read_prompts(["blue", text], data, PLACE, any_words=True)
-    assert typed.prompts.lengths.tolist() == [1, kept] and len(typed.prompts.texts[1]) <= 2_000
-    assert len(typed.notices) == 1 and f"{len(text):,} characters; its first {kept} words" in typed.notices[0]
+@pytest.mark.parametrize("rows", [2, 30])
+def test_without_pairs_a_training_edit_asks_for_another_caption_in_each_epoch(rows: int) -> None:
+    data = toys.data(toys.told_apart(toys.captioned(rows)), toys.captioned(2, 1))
+    batches = image_editing.TASK.batches(data, batch_size=4, device=CPU, generator=torch.Generator().manual_seed(1))
+    epochs = []
+    for _ in range(3):
+        asked: dict[str, str] = {}
+        for batch in batches.epoch():
+            assert batch.targets is not None
+            asked |= dict(zip(batch.captions.texts, batch.targets.texts, strict=True))
+        assert len(asked) == rows and not any(own == wanted for own, wanted in asked.items())
+        epochs.append(asked)
+    # Of two images there is but one other.
+    assert all((one == two) == (rows == 2) for one, two in pairwise(epochs))
 
 
 # --- text to image ---------------------------------------------------------------------------------------------------
@@ -178,11 +167,35 @@ def test_the_same_weights_draw_the_same_test_images() -> None:
 
 
 def test_validation_draws_a_fixed_part_and_no_test_image() -> None:
-    data = toys.data(toys.captioned(8), toys.captioned(300, 1))
-    painter = toys.build(toys.Painter, data)
-    values = text_to_image.TASK.validate(painter, data, T2I)
-    assert set(values) == set(T2I)
-    assert len(generation_common.subset(300, generation_common.VALIDATED)) == 128
+    class Watched(toys.Painter):
+        asked: ClassVar[list[str]] = []
+
+        def generate(self, prompts: Any, generator: Any) -> Any:
+            self.asked.extend(prompts.texts)
+            return super().generate(prompts, generator)
+
+    valid, test = (toys.told_apart(toys.captioned(300, seed)) for seed in (1, 2))
+    data = toys.data(toys.captioned(8), valid)
+    painter = toys.build(Watched, data)
+
+    def drawn(seed: int) -> list[str]:
+        Watched.asked.clear()
+        # No global stream may have a say.
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        assert set(text_to_image.TASK.validate(painter, data, T2I)) == set(T2I)
+        return list(Watched.asked)
+
+    first = drawn(1)
+    assert len(set(first)) == len(first) == generation_common.VALIDATED == 128
+    assert set(first) < set(valid.captions.texts.tolist()), "rows of validation, and of nothing else"
+    assert drawn(2) == first
+    # Of the seed of all draws, so that it is the same part in every process; not merely the first rows.
+    rows = np.random.Generator(np.random.PCG64(generation_common.SEED)).permutation(300)[:128]
+    assert first == valid.captions.texts[np.sort(rows)].tolist()
+    Watched.asked.clear()
+    text_to_image.TASK.evaluate(painter, opened(data, test), T2I)
+    assert Watched.asked == test.captions.texts.tolist(), "the test split is drawn at the end, all of it"
 
 
 @pytest.mark.parametrize("look", ["validate", "evaluate"])
@@ -268,7 +281,11 @@ def test_masks_are_what_their_mode_says(frames: int, stories: int) -> None:
     known = given_frames.sum(axis=1)
     assert ((known > 0) & (known < frames)).all()
     assert not any(row[: int(count)].all() for row, count in zip(given_frames, known, strict=True))
-    np.testing.assert_array_equal(given_frames[:1], story.masks("completion", stories + 3, frames)[:1])
+    # Row i depends on the mode and i alone, so that more stories change none of those before.
+    for mode in MODES:
+        more = story.masks(mode, stories + 3, frames)
+        assert more.shape == (stories + 3, frames)
+        np.testing.assert_array_equal(more[:stories], story.masks(mode, stories, frames))
 
 
 def test_every_mode_is_scored_on_the_frames_that_were_drawn() -> None:
