@@ -142,7 +142,7 @@ class Judges:
         """
         inner = method.innermost
         label = type(inner).__module__.rpartition(".")[2]
-        against = getattr(inner, "encoders", frozenset())
+        against: frozenset[str] = getattr(inner, "encoders", frozenset())
         names = {parsed.network for parsed in metrics if parsed.network is not None}
         check_evaluators(label, against, names)
         for parsed in metrics:
