@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import textwrap
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,7 +111,9 @@ def png(pixels: np.ndarray) -> bytes:
 
 def _wrapped(text: str, width: int, lines: int) -> str:
     """Returns a text in lines; one that is too long ends in dots, and is whole among the prompts."""
-    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …"))
+    # The font has no accents.
+    bare = "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
+    return "\n".join(textwrap.wrap(bare, width, max_lines=lines, placeholder=" …"))
 
 
 def _cell(pixels: np.ndarray, side: int) -> Image.Image:
