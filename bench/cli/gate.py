@@ -69,7 +69,7 @@ def command(
     regressed; 1 nothing regressed, but something is unknown (a cell is missing or failed, other data, other effort);
     2 the input is wrong; 130 interrupted.
     """
-    from bench.analysis.baseline import read_baseline
+    from bench.analysis.baseline import Rule, read_baseline
     from bench.analysis.gate import judge
     from bench.analysis.gate_output import headline, to_json, to_junit, to_markdown
 
@@ -77,15 +77,15 @@ def command(
     for file in (baseline if update else None, junit, summary):
         if file is not None:
             output.check_writable(file)
-    expected = None if update else read_baseline(baseline)
-    rule = read_baseline(baseline).rule if update and baseline.exists() else None
+    expected = read_baseline(baseline) if not update or baseline.exists() else None
     with _store(store) as opened:
         report = _execute(spec, opened, budget, seed, fresh, jobs, device, silent=quiet or as_json)
         if report.interrupted:
             output.note("interrupted: nothing was judged")
             raise typer.Exit(EXIT_INTERRUPTED)
-        if expected is None:
-            _update(baseline, report, opened, rule, as_json=as_json)
+        if update or expected is None:
+            # The rule is the user's: an update keeps it.
+            _update(baseline, report, opened, expected.rule if expected else Rule(), as_json=as_json)
             return
         verdicts = judge(expected, [cell.record for cell in report.cells], opened.unit_scores, metrics=_metrics(report))
     text = to_markdown(verdicts)
@@ -148,9 +148,8 @@ def _execute(
     return execute(plan, store, Options(device=device, jobs=jobs), display)
 
 
-def _update(path: Path, report: Report, store: Store, rule: Rule | None, *, as_json: bool) -> None:
-    """Writes the baseline; the rule is the user's and stays as it was read, or is the usual one."""
-    from bench.analysis import baseline as baselines
+def _update(path: Path, report: Report, store: Store, rule: Rule, *, as_json: bool) -> None:
+    from bench.analysis.baseline import Baseline, measure, write_baseline
     from bench.analysis.gate import insensitive
 
     runs = [cell.record for cell in report.cells]
@@ -161,9 +160,9 @@ def _update(path: Path, report: Report, store: Store, rule: Rule | None, *, as_j
             output.note(f"{run.method} on {run.dataset}, seed {run.seed}: {run.status}: {reason}")
         output.note(f"{path} is unchanged: a baseline needs every cell")
         raise typer.Exit(EXIT_FAILED)
-    cells = baselines.measure(runs, store.unit_scores, _metrics(report))
-    made = baselines.Baseline(spec=report.plan.loaded.spec.name, rule=rule or baselines.Rule(), cells=cells)
-    changed = baselines.write_baseline(path, made)
+    cells = measure(runs, store.unit_scores, _metrics(report))
+    made = Baseline(spec=report.plan.loaded.spec.name, rule=rule, cells=cells)
+    changed = write_baseline(path, made)
     usual = len(report.plan.loaded.spec.budgets[report.plan.budget.name].seeds)
     wide = insensitive(made, usual)
     for key, metric, allowed in wide:

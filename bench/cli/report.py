@@ -104,34 +104,29 @@ def _runs(store: Store, places: Mapping[str, Sequence[str] | None], methods: Seq
     Raises:
         UnknownNameError: The store has nothing of a name.
     """
-    plain = methods and [*methods, *(name.partition(" (")[0] for name in methods)]
-    filters: dict[str, Any] = {**places, "method": plain}
-    found = [run for run in store.runs(**filters) if methods is None or _called(run, methods)]
-    asked = {name: values for name, values in places.items() if values}
-    if any(set(values) - {getattr(run, name) for run in found} for name, values in asked.items()) or (
-        methods is not None and not all(any(_called(run, [name]) for run in found) for name in methods)
-    ):
+    bare = methods and [name.partition(" (")[0] for name in methods]
+    filters: dict[str, Any] = {**places, "method": methods and [*methods, *(bare or ())]}
+    found = store.runs(**filters)
+    asked = {**places, "method": bare}
+    if any(set(values or ()) - {getattr(run, name) for run in found} for name, values in asked.items()):
         # Something asked for is missing: is it unknown, or only not together with the rest?
         every = store.runs()
-        check_stored(every, store.address, **asked, method=[method_of(name, every) for name in methods or ()])
+        check_stored(every, store.address, **places, method=methods and [method_of(name, every) for name in methods])
     return found
-
-
-def _called(run: RunRecord, names: Sequence[str]) -> bool:
-    return any(run.method == name or name.startswith(f"{run.method} (") for name in names)
 
 
 def _of_methods(tables: Sequence[Table], names: Sequence[str] | None) -> list[Table]:
     """Returns tables with the rows of some names: of methods, or of methods with their settings."""
     if names is None or not tables:
         return list(tables)
+    rows = [row for table in tables for row in table.rows]
+    # A method without a row may have none in these tables; settings that no row has are a slip.
+    labels = {row.label for row in rows} | {row.method for row in rows}
+    for name in names:
+        if " (" in name and name not in labels:
+            near, rest = did_you_mean(name, labels), ", ".join(sorted(labels))
+            raise UnknownNameError(f"no row {name!r} in these tables.{near}", hint=f"Rows: {rest}.")
     kept = [replace(t, rows=tuple(row for row in t.rows if row.method in names or row.label in names)) for t in tables]
-    if not any(table.rows for table in kept):
-        labels = sorted({row.label for table in tables for row in table.rows})
-        wanted = next(name for name in names)
-        raise UnknownNameError(
-            f"no row {wanted!r} in these tables.{did_you_mean(wanted, labels)}", hint=f"Rows: {', '.join(labels)}."
-        )
     return [table for table in kept if table.rows]
 
 

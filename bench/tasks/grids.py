@@ -16,11 +16,13 @@ from bench.tasks.base import Sample
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
 CELL = 96
 """Pixels of an image on a grid, at least; larger images keep their size."""
 GAP, LINE, FONT = 6, 13, 11
 TEXT_WIDTH, COLUMNS = 40, 2
-"""Characters of a line beside an image; rows of a picture grid that stand side by side."""
+"""Characters of 7 pixels that a line beside an image has room for; rows of a picture grid that stand side by side."""
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
@@ -54,7 +56,7 @@ def picture_grid(
         top = LINE + row % down * (cell + GAP)
         for place, images in enumerate(columns.values()):
             sheet.paste(_cell(images[row], cell), (left + place * (cell + GAP), top))
-        told = _wrapped(text, TEXT_WIDTH, cell // LINE)
+        told = _wrapped(text, TEXT_WIDTH * 7, cell // LINE, font)
         draw.multiline_text((left + len(columns) * (cell + GAP), top), told, INK, font, spacing=2)
     return _samples(name, sheet, list(texts), {"columns": list(columns), **notes})
 
@@ -77,8 +79,7 @@ def story_grid(
     """
     first = next(iter(rows.values()))
     cell, frames = max(CELL, first.shape[2]), first.shape[1]
-    wide, lines = (cell + GAP) // 6, 7
-    label = 76
+    lines, label = 7, 76
     tall = len(rows) * (cell + GAP) + lines * LINE + GAP
     sheet = Image.new("RGB", (label + frames * (cell + GAP) + GAP, GAP + len(texts) * tall), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
@@ -93,7 +94,7 @@ def story_grid(
                 if given[story, frame]:
                     draw.rectangle((x - 2, y - 2, x + cell + 1, y + cell + 1), outline=(40, 90, 220), width=2)
         for frame, caption in enumerate(captions):
-            told = _wrapped(caption, wide, lines)
+            told = _wrapped(caption, cell, lines, font)
             place = (label + frame * (cell + GAP), top + len(rows) * (cell + GAP))
             draw.multiline_text(place, told, INK, font, spacing=2)
     prompts = [
@@ -109,11 +110,16 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _wrapped(text: str, width: int, lines: int) -> str:
-    """Returns a text in lines; one that is too long ends in dots, and is whole among the prompts."""
+def _wrapped(text: str, room: int, lines: int, font: Font) -> str:
+    """Returns a text in lines of at most `room` pixels; a longer one ends in dots, and is whole among the prompts."""
     # The font has no accents.
     bare = "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
-    return "\n".join(textwrap.wrap(bare, width, max_lines=lines, placeholder=" …"))
+    told: list[str] = []
+    for letters in range(room // 4, 2, -1):
+        told = textwrap.wrap(bare, letters, max_lines=lines, placeholder=" …")
+        if all(font.getlength(line) <= room for line in told):
+            break
+    return "\n".join(told)
 
 
 def _cell(pixels: np.ndarray, side: int) -> Image.Image:

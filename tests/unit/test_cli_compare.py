@@ -195,6 +195,7 @@ def test_a_leaderboard_that_is_not_there_is_told(tmp_path: Path) -> None:
         (("--task", "nope"), "no run of task 'nope'"),
         (("--method", "mgnc"), "Did you mean 'mgcn'?"),
         (("--method", "mgcn (dim=9)"), "no row 'mgcn (dim=9)'"),
+        (("--method", "bpr", "--method", "mgcn (dim=9)"), "no row 'mgcn (dim=9)'"),
         (("--metric", "recal@20"), "Did you mean 'recall@20'?"),
     ],
 )

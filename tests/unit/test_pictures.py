@@ -41,7 +41,7 @@ from bench.pictures import (
     write_samples,
 )
 from bench.pictures.canvas import DARK, LIGHT, SCALE, WIDTH, Canvas, fitted, letters_on, text_width, wrapped
-from bench.tasks.grids import picture_grid
+from bench.tasks.grids import picture_grid, story_grid
 
 
 class Drawn:
@@ -316,3 +316,13 @@ class TestCanvas:
 
     def test_letters_read_on_their_colour(self):
         assert letters_on((0, 0, 0)) == (255, 255, 255) and letters_on((255, 255, 255)) == (20, 20, 20)
+
+
+@pytest.mark.parametrize("caption", ["saw big yellow machines, and men in hats", "W" * 60, "WWWW WWWW " * 30, "i" * 15])
+def test_a_caption_stays_below_its_own_frame(caption):
+    frames = np.zeros((1, 2, 32, 32, 3), np.uint8)
+    grid, _ = story_grid("g", {"drawn": frames}, np.zeros((1, 2), dtype=bool), [[caption, ""]], {})
+    sheet = np.asarray(Image.open(io.BytesIO(grid.data)).convert("L"))
+    # The second frame begins 76 + 96 + 6 pixels from the left, and below it stands nothing.
+    assert (sheet[6 + 96 + 6 :, 76:] < 128).any()
+    assert (sheet[6 + 96 + 6 :, 76 + 96 + 6 :] > 200).all()
