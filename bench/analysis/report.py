@@ -174,7 +174,7 @@ def _place(mean: float, ranking: list[float]) -> int:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return ABSENT if value is None else f"{value:.{digits}f}"
+    return ABSENT if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _markdown(drawn: Sheet) -> str:

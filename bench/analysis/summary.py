@@ -168,11 +168,18 @@ class Table:
         return list(dict.fromkeys(row.label if present[row.method] > 1 else row.method for row in spoken))
 
     def ranking(self, metric: str) -> list[float]:
-        """Returns the distinct means of a metric over complete rows, best first; [] when it has no direction."""
+        """Returns the distinct means of a metric over complete rows, best first.
+
+        [] when it has no direction, or where all of several rows agree: what is the same for every method (the score of
+        the unedited images, say) has no best.
+        """
         if metric not in self.directions:
             return []
-        means = {row.scores[metric].mean for row in self.rows if metric in row.scores and row.complete}
-        return sorted((mean for mean in means if mean == mean), reverse=self.directions[metric] == "maximize")
+        scored = [row.scores[metric].mean for row in self.rows if metric in row.scores and row.complete]
+        means = {mean for mean in scored if mean == mean}
+        if len(means) == 1 and len(scored) > 1:
+            return []
+        return sorted(means, reverse=self.directions[metric] == "maximize")
 
 
 def metric_direction(name: str) -> Direction | None:

@@ -88,7 +88,7 @@ def print_plan(plan: Plan) -> None:
         left = plan.estimates.get(entry.study.fingerprint)
         rows.append(
             [
-                entry.label,
+                entry.method.spoken,
                 entry.dataset + (" (generated)" if entry.generated else ""),
                 entry.protocol,
                 ", ".join(str(cell.seed) for cell in cells),
@@ -123,8 +123,8 @@ def _print_views(plan: Plan) -> None:
             continue
         for name, digest in entry.study.views.items():
             users = views.setdefault(digest, (name, entry.dataset, []))[2]
-            if entry.label not in users:
-                users.append(entry.label)
+            if entry.method.spoken not in users:
+                users.append(entry.method.spoken)
     if views:
         output.say()
         output.print_table(

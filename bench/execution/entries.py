@@ -81,8 +81,8 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """Names the entry to a user: `mgcn · baby`."""
-        return f"{self.label} · {self.dataset}"
+        """Names the entry to a user: `mgcn · baby`, `mgcn (ui_layers=2) · baby`."""
+        return f"{self.method.spoken} · {self.dataset}"
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:

@@ -153,6 +153,12 @@ class MethodEntry(_MethodFields):
         return self.method if self.wrap is None else f"{self.method}[{self.wrap.label}]"
 
     @property
+    def spoken(self) -> str:
+        """The label and what the spec fixes, which tells settings of one method apart: `ld4mrec (steps=40)`."""
+        fixed = [f"{name}={value}" for entry in self.chain for name, value in entry.set.items()]
+        return f"{self.label} ({', '.join(fixed)})" if fixed else self.label
+
+    @property
     def chain(self) -> tuple[MethodEntry, ...]:
         """The entry and what it wraps, outermost first."""
         return (self,) if self.wrap is None else (self, *self.wrap.chain)

@@ -45,7 +45,15 @@ def test_cells_follow_the_design(tables):
     assert texts[3][1:9] == [ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, "3", "2.0", ABSENT]
     assert texts[3][-1] == "skipped: needs 'text' | 50% & <b>_x_</b> (seed 0)"
     assert [row[1].place for row in drawn.rows] == [1, 2, 0, 0]
-    assert {row[3].place for row in drawn.rows[:3]} == {1}  # a draw has no second
+    assert {row[3].place for row in drawn.rows[:3]} == {0}  # where all agree there is no best
+
+
+def test_a_draw_at_the_top_has_two_firsts_and_a_score_that_is_no_number_is_absent():
+    values = {"a": [0.3, 0.5], "b": [0.3, 0.5], "c": [0.2, float("nan")]}
+    (table,) = summarise(make_run(name, metrics={"recall@20": r, "ndcg@20": n}) for name, (r, n) in values.items())
+    drawn = sheet(table)
+    assert [row[1].place for row in drawn.rows] == [1, 1, 2]
+    assert [row[3].text for row in drawn.rows] == ["0.5000", "0.5000", ABSENT]
 
 
 def test_markdown_marks_the_best_and_escapes(tables):

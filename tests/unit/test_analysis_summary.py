@@ -185,6 +185,13 @@ def test_incomplete_rows_take_no_part_in_the_ranking():
     assert table.ranking("recall@20") == [0.1]
 
 
+def test_what_is_the_same_for_every_row_has_no_ranking_and_a_single_row_is_first():
+    (table,) = summarise([*runs_of("mgcn", [0.2]), *runs_of("bpr", [0.2])])
+    assert table.ranking("recall@20") == []
+    (single,) = summarise(runs_of("mgcn", [0.2]))
+    assert single.ranking("recall@20") == [0.2]
+
+
 def test_a_metric_that_nobody_knows_has_no_ranking():
     (table,) = summarise([make_run("mgcn", metrics={"mystery": 1.0})])
     assert table.ranking("mystery") == []

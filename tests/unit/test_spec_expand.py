@@ -110,6 +110,12 @@ def test_an_adapter_holds_the_wrapped_methods_configuration_and_space():
     assert space == {"width": Choices(1, 2, 4), "wrapped.contrast": Log(1e-3, 1e-1)}
 
 
+def test_a_method_is_spoken_of_with_what_the_spec_fixes():
+    assert MethodEntry(method="mgcn").spoken == "mgcn"
+    wrapped = MethodEntry(method="mgcn", set={"ui_layers": 1})
+    assert MethodEntry(method="befa", set={"width": 2}, wrap=wrapped).spoken == "befa[mgcn] (width=2, ui_layers=1)"
+
+
 def test_auto_on_the_command_line_needs_the_budget_it_stands_for():
     spec = parse_spec(TEXT + "budgets: {tiny: {epochs: 1}, full: {epochs: 9}}\nbudget: tiny\n").spec
     assert choose_budget(spec, budget="auto", gpu=True)[0] == "full"

@@ -17,6 +17,7 @@ from bench.spec.expand import expand
 
 if TYPE_CHECKING:
     from bench.spec.expand import GridEntry
+    from bench.spec.models import MethodEntry
 
 SPECS = Path(bench.__file__).parent.parent / "specs"
 GENERAL = {
@@ -48,7 +49,8 @@ def labels(name: str, dataset: str) -> list[str]:
 
 def test_the_specs_of_the_family_are_found_by_what_they_ask() -> None:
     known = {"baby_all.yaml", "tiktok_all.yaml", "befa_all.yaml", "cold_start_all.yaml", QUICKSTART}
-    assert known | {"sequential_all.yaml", "claims_sequential.yaml"} <= set(FOUND)
+    claims = {"claims_sequential.yaml", "claims_ld4mrec.yaml", "claims_cierec.yaml"}
+    assert known | claims | {"sequential_all.yaml"} <= set(FOUND)
     assert not {"vqa_all.yaml", "generation_all.yaml", "classification_all.yaml"} & set(FOUND)
 
 
@@ -134,7 +136,7 @@ def test_mealrec_is_asked_for_wherever_items_have_frames() -> None:
 
 
 @pytest.mark.parametrize("dataset", ["ml-100k", "microvideo-twin"])
-def test_every_claim_changes_one_setting_of_the_default(dataset: str) -> None:
+def test_every_claim_of_mealrec_changes_one_setting_of_the_default(dataset: str) -> None:
     grid = [entry.method for entry in sequential_grid("claims_sequential.yaml") if entry.dataset.dataset == dataset]
     assert [entry.method for entry in grid if not entry.set] == ["sasrec", "gru4rec", "mealrec"]
     default = METHODS.get("mealrec").Config().model_dump()
@@ -144,3 +146,40 @@ def test_every_claim_changes_one_setting_of_the_default(dataset: str) -> None:
     wanted = {"condition_on_t": True, "temporal_guidance": False, "frame_order": "shuffled", "backbone": "gru4rec"}
     assert {name: value for change in changes for name, value in change.items()} == wanted
     assert len(changes) == len(wanted)
+
+
+def methods_of(name: str, dataset: str) -> list[MethodEntry]:
+    grid = expand(validate_spec(SPECS / name).spec, budget="reference").grid
+    return [entry.method for entry in grid if entry.dataset.dataset == dataset]
+
+
+def test_ld4mrec_takes_one_step_and_all_steps_of_the_same_training() -> None:
+    entries = methods_of("claims_ld4mrec.yaml", "tiktok")
+    assert [entry.method for entry in entries if not entry.set] == ["diffrec", "ld4mrec"]
+    default = METHODS.get("ld4mrec").Config().model_dump()
+    trained: dict[int, set[int]] = {}
+    for entry in entries:
+        if entry.method == "ld4mrec" and not {"collaborative", "preference"} & set(entry.set):
+            config = default | dict(entry.set)
+            trained.setdefault(config["steps"], set()).add(config["inference_steps"])
+    assert trained == {5: {1, 5}, 40: {1, 40}}
+    assert [dict(entry.set) for entry in entries[-2:]] == [{"collaborative": False}, {"preference": False}]
+
+
+@pytest.mark.parametrize("dataset", ["ml-100k-cold", "cold-twin@0.25"])
+def test_cierec_and_each_part_taken_out_stand_beside_every_backbone(dataset: str) -> None:
+    entries = methods_of("claims_cierec.yaml", dataset)
+    bare = [entry.method for entry in entries if entry.wrap is None]
+    assert bare == ["bpr", "vbpr", "deepstyle", "amr"]
+    for change in ({}, {"inference": 0.0}, {"id_dropout": 0.0}):
+        wrapped = [entry.wrap.method for entry in entries if entry.wrap is not None and dict(entry.set) == change]
+        assert wrapped == bare
+    assert len(entries) == 4 * len(bare)
+
+
+@pytest.mark.parametrize(
+    ("claims", "whole"), [("claims_ld4mrec.yaml", "tiktok_all.yaml"), ("claims_cierec.yaml", "cold_start_all.yaml")]
+)
+def test_claims_share_their_reference_budget_with_the_spec_of_the_family(claims: str, whole: str) -> None:
+    budgets = [validate_spec(SPECS / name).spec.budgets["reference"] for name in (claims, whole)]
+    assert budgets[0] == budgets[1]
