@@ -28,6 +28,7 @@ USERS = 400
 METHODS_MEASURED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ld4mrec", {}),
     ("ld4mrec", {"inference_steps": 5}),
+    ("ld4mrec", {"steps": 10, "inference_steps": 10}),
     ("ld4mrec", {"steps": 40, "inference_steps": 40}),
     ("diffrec", {}),
 )

@@ -4,9 +4,9 @@
     python -m benchmarks.leaderboard --store large.db --rounds 5
 
 Title and paint: from asking for the address until the heading, and the first table, are drawn; `cold` is the first
-visitor, in the moment the server answers, `warm` any later one. Filter: from the choice until nothing runs any more.
-Processor seconds are the server's own, and steadier than the clock where other processes run. Needs playwright and
-Chromium ($CHROMIUM).
+visitor, in the moment the server answers, `warm` any later one. `alone` is a page that holds a heading and a table of
+one cell: what Streamlit itself takes. Filter: from the choice until nothing runs any more. Processor seconds are the
+server's own, and steadier than the clock where other processes run. Needs playwright and Chromium ($CHROMIUM).
 """
 
 from __future__ import annotations
@@ -33,10 +33,19 @@ ROOT = Path(__file__).parents[1]
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 IDLE = """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
     && !document.querySelector('[data-testid=stSkeleton]')"""
-BUSY = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'notRunning'"
+WATCH = """() => {
+    const app = document.querySelector('[data-testid=stApp]');
+    window.started = false;
+    new MutationObserver(() => { window.started ||= app.dataset.testScriptState !== 'notRunning'; })
+        .observe(app, { attributes: true, attributeFilter: ['data-test-script-state'] });
+}"""
+"""Notes that the script ran, however short it was."""
+ALONE = "import streamlit as st\n\nst.title('alone')\nst.dataframe({'one': [1]})\n"
+TABLE = "[data-testid=stDataFrame] canvas"
 DRAWN = {
-    "overview": "[data-testid=stDataFrame] canvas",
-    "task": "[data-testid=stDataFrame] canvas",
+    "alone": TABLE,
+    "overview": TABLE,
+    "task": TABLE,
     "compare": "[data-testid=stMetric]",
     "search": "[data-testid=stVegaLiteChart] :is(svg, canvas)",
 }
@@ -51,16 +60,21 @@ FILTERS = (
 
 
 class Server:
-    """A leaderboard of its own."""
+    """A Streamlit server of its own.
 
-    def __init__(self, store: Path) -> None:
+    Args:
+        app: The script it runs.
+        arguments: Of the script.
+    """
+
+    def __init__(self, app: Path, *arguments: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "leaderboard" / "app.py")]
+        command = [sys.executable, "-m", "streamlit", "run", str(app)]
         command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
-        command += ["--server.fileWatcherType", "none", "--", "--store", str(store)]
+        command += ["--server.fileWatcherType", "none", "--", *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.about = psutil.Process(self.process.pid)
         for _ in range(600):
@@ -69,7 +83,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.1)
-        raise SystemExit("the leaderboard did not start.")
+        raise SystemExit("the server did not start.")
 
     def processor(self) -> float:
         times = self.about.cpu_times()
@@ -88,7 +102,7 @@ def opened(browser: Any, server: Server, page: str) -> dict[str, float]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
     before, start = server.processor(), time.perf_counter()
-    tab.goto(f"{server.address}/{'' if page == 'overview' else page}", wait_until="commit")
+    tab.goto(f"{server.address}/{'' if page in ('alone', 'overview') else page}", wait_until="commit")
     tab.wait_for_selector("h1")
     titled = time.perf_counter() - start
     tab.wait_for_selector(DRAWN[page])
@@ -118,9 +132,10 @@ def filtered(browser: Any, server: Server, page: str, label: str, option: str, r
         box.click()
         choice = tab.get_by_role("option", name=option if number % 2 == 0 else first, exact=True).first
         choice.wait_for()
+        tab.evaluate(WATCH)
         start = time.perf_counter()
         choice.click()
-        tab.wait_for_function(BUSY, polling=5)
+        tab.wait_for_function("() => window.started", polling=5)
         tab.wait_for_function(IDLE, polling=5)
         times.append(time.perf_counter() - start)
     context.close()
@@ -132,16 +147,24 @@ def measure(store: Path, rounds: int) -> dict[str, Any]:
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    leaderboard = (ROOT / "leaderboard" / "app.py", "--store", str(store))
     found: dict[str, Any] = {"cold": [], "warm": {}, "filter": {}, "memory_mib": {}}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        with tempfile.TemporaryDirectory() as folder:
+            blank = Path(folder) / "alone.py"
+            blank.write_text(ALONE)
+            server = Server(blank)
+            opened(browser, server, "alone")
+            found["warm"]["alone"] = [opened(browser, server, "alone") for _ in range(rounds)]
+            server.stop()
         for _ in range(rounds):
-            server = Server(store)
+            server = Server(*leaderboard)
             found["cold"].append(opened(browser, server, "overview"))
             server.stop()
-        server = Server(store)
+        server = Server(*leaderboard)
         found["memory_mib"]["started"] = server.memory()
-        for page in DRAWN:
+        for page in [page for page in DRAWN if page != "alone"]:
             opened(browser, server, page)
             found["warm"][page] = [opened(browser, server, page) for _ in range(rounds)]
             found["memory_mib"][page] = server.memory()
