@@ -19,13 +19,12 @@ import torch
 
 from bench.data.dataset import open_dataset
 from bench.data.types import RecommendationData
-from bench.methods.base import Context, Recommender
-from bench.methods.registry import METHODS
-from bench.training.build import build_method
+from bench.methods.base import Recommender
+from benchmarks.methods import built, named
 
 USERS = 400
 """Ranked in one call, the methods' own size of a batch."""
-METHODS_MEASURED: tuple[tuple[str, dict[str, Any]], ...] = (
+MEASURED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ld4mrec", {}),
     ("ld4mrec", {"inference_steps": 5}),
     ("ld4mrec", {"steps": 10, "inference_steps": 10}),
@@ -34,15 +33,9 @@ METHODS_MEASURED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def named(method: str, settings: dict[str, Any]) -> str:
-    said = ", ".join(f"{name}={value}" for name, value in settings.items())
-    return f"{method} ({said})" if said else method
-
-
-def built(method: str, settings: dict[str, Any], data: RecommendationData) -> Recommender:
-    torch.manual_seed(0)
-    filled = METHODS.get(method).Config(**settings).model_dump()
-    made = build_method({"method": method}, filled, Context(data))
+def recommender(method: str, settings: dict[str, Any], data: RecommendationData) -> Recommender:
+    """Returns a method that can score."""
+    made = built(method, settings, data)
     assert isinstance(made, Recommender)
     return made.eval()
 
@@ -51,7 +44,7 @@ def measure(dataset: str, rounds: int) -> dict[str, list[float]]:
     """Returns, for each method, the seconds that scoring one user took in each round."""
     data = open_dataset(dataset).training()
     assert isinstance(data, RecommendationData)
-    methods = [(named(*one), built(*one, data)) for one in METHODS_MEASURED]
+    methods = [(named(*one), recommender(*one, data)) for one in MEASURED]
     users = torch.arange(min(USERS, data.n_users))
     found: dict[str, list[float]] = {name: [] for name, _ in methods}
     with torch.no_grad():

@@ -13,18 +13,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from bench.data.dataset import open_dataset
 from bench.data.generation import CaptionedImages, Stories
-from bench.methods.base import Context, Method
-from bench.methods.registry import METHODS
 from bench.tasks.story import complete
 from bench.tasks.text_to_image import draw, texts_at
-from bench.training.build import build_method
+from benchmarks.methods import built, named
+
+if TYPE_CHECKING:
+    from bench.methods.base import Method
 
 IMAGES, STORIES = 64, 16
 STEPS = (10, 50, 250)
@@ -34,17 +35,6 @@ PAINTERS: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("ddpm_t2i", {"sampling_steps": steps}) for steps in STEPS),
 )
 TELLERS: tuple[tuple[str, dict[str, Any]], ...] = (("storyimager", {}), ("ar_story", {}), ("storygan", {}))
-
-
-def named(method: str, settings: dict[str, Any]) -> str:
-    said = ", ".join(f"{name}={value}" for name, value in settings.items())
-    return f"{method} ({said})" if said else method
-
-
-def built(method: str, settings: dict[str, Any], data: Any) -> Method:
-    torch.manual_seed(0)
-    filled = METHODS.get(method).Config(**settings).model_dump()
-    return build_method({"method": method}, filled, Context(data))
 
 
 def parameters(method: Method) -> dict[str, int]:
