@@ -40,6 +40,10 @@ _DIFFMM = _Source(
 _DUALVGR = _Source(
     "Result tables in the repository of DualVGR (NJUPT-MCC/DualVGR-VideoQA; IEEE TMM 2021, arXiv 2107.04768)", ""
 )
+_TIGER = _Source(
+    "Rajput et al., TIGER, NeurIPS 2023, Table 1 (arXiv 2305.05065): the baselines as S3-Rec ran them",
+    "SASRec trained with binary cross-entropy against sampled negatives (here `objective: bce`), not over all items.",
+)
 
 _TABLES: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...], _Source, dict[str, str]], ...] = (
     (
@@ -86,6 +90,14 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...], _Source, dict[s
             "bm3": ".0957 .0404 | .0839 .0361",
             "diffmm": ".1129 .0456 | .0975 .0411",
         },
+    ),
+    (
+        "sequential",
+        ("beauty",),
+        "loo-v1",
+        ("hit@10", "ndcg@10"),
+        _TIGER,
+        {"gru4rec": ".0283 .0137", "sasrec": ".0605 .0318"},
     ),
     (
         "vqa",

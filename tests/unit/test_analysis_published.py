@@ -38,6 +38,7 @@ def test_every_number_is_of_a_table_that_can_exist():
         (("recommendation", "clothing", "mmrec-v1", "freedom", "ndcg@10"), 0.0341),
         (("recommendation", "tiktok", "diffmm-v1", "diffmm", "recall@20"), 0.1129),
         (("recommendation", "baby", "diffmm-v1", "bm3", "ndcg@20"), 0.0361),
+        (("sequential", "beauty", "loo-v1", "sasrec", "hit@10"), 0.0605),
         (("vqa", "msvd-qa", "official-v1", "dualvgr", "accuracy"), 0.3903),
     ],
 )
