@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import streamlit as st
 
 from bench.analysis.index import tables
+from bench.analysis.summary import TableKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from bench.analysis.index import TableSummary
-    from bench.analysis.summary import TableKey
     from leaderboard.components.board import Board
+
+Place: TypeAlias = tuple[str, str, str, str]
+"""Task, dataset, protocol and budget."""
 
 
 class TableChoice(NamedTuple):
@@ -28,11 +31,10 @@ class TableChoice(NamedTuple):
     generated: bool
     select: str
 
-    def holds(self, key: TableKey) -> bool:
-        """Returns whether a table is this one."""
-        return all(getattr(key, name) == getattr(self, name) for name in ("effort", "dataset_digest", "budget")) and (
-            key.task == self.task and key.dataset == self.dataset and key.protocol == self.protocol
-        )
+    @property
+    def key(self) -> TableKey:
+        """What all rows of the table share."""
+        return TableKey(self.task, self.protocol, self.dataset, self.budget, self.effort, self.dataset_digest)
 
 
 def choose(
@@ -73,16 +75,47 @@ def setting_text(table: TableSummary, alike: Sequence[TableSummary]) -> str:
     return text
 
 
-def table(board: Board, *, container: Any = st) -> TableChoice:
-    """Draws pickers of task, dataset and setting; each holds what those before it leave."""
+def table(board: Board, *, prefer: Collection[Place] = ()) -> TableChoice:
+    """Draws pickers of task, dataset and setting; each holds what those before it leave.
+
+    Args:
+        board: The store.
+        prefer: Where the page has most to show: one of these is chosen at first, wherever there is one.
+    """
     found = tables(board.rows())
-    columns = container.columns([1, 1, 2])
-    task = choose("Task", list(dict.fromkeys(t.key.task for t in found)), key="task", container=columns[0])
+    columns = st.columns([1, 1, 2])
+
+    def first(name: Callable[[TableSummary], str]) -> str | None:
+        return next((name(t) for t in found if place_of(t) in prefer), None)
+
+    named = [t.key.task for t in found]
+    task = choose("Task", _each(named), key="task", default=first(lambda t: t.key.task), container=columns[0])
     found = [t for t in found if t.key.task == task]
-    dataset = choose("Dataset", list(dict.fromkeys(t.key.dataset for t in found)), key="dataset", container=columns[1])
+    named = [t.key.dataset for t in found]
+    dataset = choose(
+        "Dataset", _each(named), key="dataset", default=first(lambda t: t.key.dataset), container=columns[1]
+    )
     found = [t for t in found if t.key.dataset == dataset]
     texts = {setting_text(t, found): t for t in found}
     about = "Protocol, budget and effort. Numbers of two settings do not compare."
-    setting = choose("Setting", list(texts), key="setting", container=columns[2], help=about)
+    default = first(lambda t: setting_text(t, found))
+    setting = choose("Setting", list(texts), key="setting", default=default, container=columns[2], help=about)
     chosen = texts[setting]
     return TableChoice(**vars(chosen.key), generated=chosen.generated, select=chosen.select)
+
+
+def where(board: Board, key: TableKey) -> dict[str, str]:
+    """Returns what an address says of a table: task, dataset, and its setting where the store has it."""
+    alike = [t for t in tables(board.rows()) if (t.key.task, t.key.dataset) == (key.task, key.dataset)]
+    settings = [setting_text(t, alike) for t in alike if t.key == key]
+    return {"task": key.task, "dataset": key.dataset} | ({"setting": settings[0]} if settings else {})
+
+
+def place_of(table: TableSummary) -> Place:
+    """Returns what a table and the searches of its methods share."""
+    key = table.key
+    return key.task, key.dataset, key.protocol, key.budget
+
+
+def _each(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))

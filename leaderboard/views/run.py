@@ -10,7 +10,7 @@ import streamlit as st
 
 from bench.analysis.cost import parameters_text
 from bench.analysis.report import GENERATED
-from bench.analysis.summary import effort_text
+from bench.analysis.summary import TableKey, effort_text
 from bench.store.lookup import look_up
 from leaderboard.components import pick
 from leaderboard.components.downloads import button, csv_button, csv_text, file_stem
@@ -133,13 +133,15 @@ def _heading(board: Board, whole: Whole) -> None:
         if whole.current is False:
             about = "The method's source has changed since this run."
             st.badge("older code", color="orange", help=about)
-        where = {"task": run.task, "dataset": run.dataset}
+        effort = effort_text(run.budget_detail)
+        key = TableKey(run.task, run.protocol, run.dataset, run.budget, effort, run.dataset_digest)
+        where = pick.where(board, key)
         for seed, fingerprint in whole.seeds.items():
             if fingerprint != run.fingerprint:
                 board.link("run", f"Seed {seed}", icon=":material/receipt_long:", run=fingerprint)
         board.link("task", "Table", icon=":material/table:", method=run.method, **where)
         if run.study:
-            board.link("search", "Search", icon=":material/manage_search:", study=run.study)
+            board.link("search", "Search", icon=":material/manage_search:", method=run.method, study=run.study, **where)
     if run.generated:
         st.warning(GENERATED, icon=":material/science:")
     if run.reason:
@@ -202,7 +204,7 @@ def _facts(run: RunRecord) -> dict[str, object]:
         "parameters": parameters_text(run),
         "peak memory": memory,
         "device": run.device,
-        "seconds": ", ".join(f"{name} {value:,.1f}" for name, value in run.seconds.items()) or None,
+        **{f"{name} (s)": f"{value:,.1f}" for name, value in run.seconds.items()},
     }
 
 

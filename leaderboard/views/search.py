@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.store import Store
     from bench.store.records import StudyRecord, TrialRecord
     from leaderboard.components.board import Board
-    from leaderboard.components.pick import TableChoice
+    from leaderboard.components.pick import Place, TableChoice
 
 EXAMPLE = """experiments:
   - task: recommendation
@@ -38,8 +38,8 @@ def load_studies(store: Store, task: str, dataset: str, protocol: str, budget: s
     return studies(store, task=task, dataset=dataset, protocol=protocol, budget=budget)
 
 
-def load_places(store: Store) -> list[tuple[str, str, str, str]]:
-    """Returns (task, dataset, protocol, budget) of everything that was searched."""
+def load_places(store: Store) -> list[Place]:
+    """Returns where something was searched, newest first."""
     found = studies(store)
     return list(dict.fromkeys((study.task, study.dataset, study.protocol, study.budget) for study in found))
 
@@ -52,7 +52,7 @@ def load_trials(store: Store, study: str) -> list[TrialRecord]:
 def render(board: Board) -> None:
     """Draws the page."""
     st.title("Search")
-    choice = pick.table(board)
+    choice = pick.table(board, prefer=board.query(load_places))
     if choice.generated:
         st.warning(GENERATED, icon=":material/science:")
     found = board.query(load_studies, choice.task, choice.dataset, choice.protocol, choice.budget)
@@ -73,7 +73,7 @@ def _nothing(board: Board, choice: TableChoice) -> None:
     st.text(f"{choice.task} · {choice.dataset} ({choice.protocol}) · budget {choice.budget}: {choice.effort}")
     places = board.query(load_places)
     every = tables(board.rows()) if places else []
-    searched = [t for t in every if (t.key.task, t.key.dataset, t.key.protocol, t.key.budget) in places]
+    searched = [t for t in every if pick.place_of(t) in places]
     if searched:
         st.text(f"Searched: {count(len(searched), 'other table')}.")
         for table in searched[:10]:

@@ -57,7 +57,7 @@ def load_table(store: Store, choice: TableChoice) -> Table:
     names = ("task", "dataset", "protocol", "budget")
     runs = store.runs(**{name: getattr(choice, name) for name in names})
     current = current_digests(run.method for run in runs)
-    return next(t for t in summarise(runs, trials=store.trial_counts(), current=current) if choice.holds(t.key))
+    return next(t for t in summarise(runs, trials=store.trial_counts(), current=current) if t.key == choice.key)
 
 
 def load_significance(
@@ -302,7 +302,7 @@ def _runs(board: Board, choice: TableChoice, finished: Sequence[Row]) -> None:
     about = "A click on a row of the table chooses it, too."
     label = pick.choose("Look closer at", list(reversed(by_label)), key="method", help=about, container=columns[0])
     row = by_label[label]
-    where = {"task": choice.task, "dataset": choice.dataset}
+    where = pick.where(board, choice.key)
     with columns[1].container(horizontal=True, gap="small", vertical_alignment="center"):
         for seed, fingerprint in row.fingerprints.items():
             board.link("run", f"Seed {seed}", icon=":material/receipt_long:", run=fingerprint)

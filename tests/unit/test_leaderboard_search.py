@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from leaderboard_store import STUDY, open_page, put, texts
+from store_factories import make_study
 
 from bench.store import Store
 from bench.store.index import studies
@@ -33,6 +34,33 @@ def test_a_search_is_told_in_numbers(filled, monkeypatch):
     assert trials["trial"].tolist()[-1] == 13
     assert trials["what happened"].tolist()[-1] == "boom"
     assert trials["status"].tolist().count("pruned") == 2
+
+
+def test_the_page_opens_where_something_was_searched(tmp_path, monkeypatch):
+    store = tmp_path / "results.db"
+    with Store.open(store) as opened:
+        put(opened, "bpr", 0, dataset="baby", environment=None, spec_digest=None)
+        put(opened, "bpr", 0, dataset="tiktok", environment=None, spec_digest=None)
+        opened.put_study(make_study(dataset="tiktok"))
+    app = open_page(monkeypatch, store, "search")
+    assert app.selectbox(key="dataset").value == "tiktok"
+    assert not any("Nothing was searched" in element.value for element in app.info)
+    asked = open_page(monkeypatch, store, "search", dataset="baby")
+    assert asked.selectbox(key="dataset").value == "baby"
+    assert "Nothing was searched here" in asked.info[0].value
+
+
+def test_the_link_of_a_run_opens_its_own_search(filled, monkeypatch):
+    with Store.open(filled, read_only=True) as store:
+        run = next(run for run in store.runs(method="mgcn", status="done") if run.study == STUDY)
+    page = open_page(monkeypatch, filled, "run", run=run.fingerprint)
+    links = [parse_qs(element.proto.query_string) for element in page.get("page_link")]
+    (link,) = [found for found in links if "study" in found]
+    assert link["study"] == [STUDY]
+    assert (link["task"], link["dataset"], link["method"]) == ([run.task], [run.dataset], [run.method])
+    followed = open_page(monkeypatch, filled, "search", **{name: value for name, (value,) in link.items()})
+    assert followed.selectbox(key="setting").value == link["setting"][0]
+    assert followed.selectbox(key="study").value == STUDY
 
 
 def test_a_table_without_a_search_says_so_and_names_one_that_has(filled, monkeypatch):
