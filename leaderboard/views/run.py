@@ -193,7 +193,7 @@ def _results(board: Board, whole: Whole) -> None:
 
 
 def _facts(run: RunRecord) -> dict[str, object]:
-    epoch = f"{run.best_epoch} of {run.epochs}" if run.best_epoch is not None else None
+    epoch = f"{run.best_epoch} of {run.epochs}" if run.epochs and run.best_epoch is not None else None
     memory = f"{run.peak_memory_bytes / 2**20:,.0f} MiB" if run.peak_memory_bytes else None
     return {
         "fingerprint": run.fingerprint,
@@ -209,7 +209,8 @@ def _facts(run: RunRecord) -> dict[str, object]:
 
 
 def _curves(run: RunRecord) -> None:
-    if not run.curve:
+    if not run.curve or not run.epochs:
+        # What is computed in one go, a closed form, has a score and no epochs.
         return
     from leaderboard.components.sample_charts import draw_curves
 

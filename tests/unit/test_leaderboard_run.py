@@ -13,6 +13,8 @@ from sample_factories import CLASSES, PROMPTS, SCRIPT
 from store_factories import make_run, make_view
 
 from bench.store import Store
+from bench.store.records import CurvePoint
+from leaderboard.components.text import ABSENT
 from leaderboard.views.run import load_whole, repeating_spec
 
 MGCN = fingerprint("mgcn", 1, "baby")
@@ -32,6 +34,19 @@ def test_a_run_is_shown_with_its_numbers_and_curves(filled, monkeypatch, downloa
     assert [float(row["recall@20"]) for row in units] == unit_values("mgcn", 1).tolist()
     stored = json.loads(downloads[f"run_{MGCN[:12]}.json"]())["run"]
     assert stored["fingerprint"] == MGCN and stored["config"] == {"lr": 1e-3, "dim": 64}
+
+
+def test_a_closed_form_has_no_epochs_to_draw(tmp_path, monkeypatch):
+    point = CurvePoint(epoch=1, values={"valid/recall@20": 0.1})
+    seconds = {"train": 4.5, "total": 1234.0}
+    with Store.open(tmp_path / "results.db") as store:
+        store.put_run(make_run("ease", epochs=0, best_epoch=0, curve=[point], seconds=seconds, fingerprint="f" * 32))
+    app = open_page(monkeypatch, tmp_path / "results.db", "run", run="f")
+    facts = app.dataframe[1].value
+    told = dict(zip(facts["field"], facts["value"], strict=True))
+    assert told["best epoch"] == ABSENT
+    assert (told["train (s)"], told["total (s)"]) == ("4.5", "1,234.0")
+    assert not any("dashed line" in caption.value for caption in app.caption)
 
 
 def test_learned_and_frozen_parameters_are_told_apart(tmp_path, monkeypatch):
