@@ -8,6 +8,7 @@ import torch
 
 from bench.methods.base import Context
 from bench.methods.registry import METHODS
+from bench.spec.models import MethodEntry
 from bench.training.build import build_method
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
 def named(method: str, settings: dict[str, Any]) -> str:
     """Returns what a method with these settings is called: `ld4mrec (steps=10)`."""
-    said = ", ".join(f"{name}={value}" for name, value in settings.items())
-    return f"{method} ({said})" if said else method
+    return MethodEntry(method=method, set=settings).spoken
 
 
 def built(method: str, settings: dict[str, Any], data: Any) -> Method:

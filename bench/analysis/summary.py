@@ -114,6 +114,12 @@ class TableKey:
     """Trials, epochs and patience in words: two specs may give one budget name two meanings."""
     dataset_digest: str
 
+    @classmethod
+    def of(cls, run: RunRecord) -> TableKey:
+        """Returns the key of the table that a run belongs to."""
+        effort = effort_text(run.budget_detail)
+        return cls(run.task, run.protocol, run.dataset, run.budget, effort, run.dataset_digest)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -213,10 +219,7 @@ def summarise(
     """
     groups: dict[TableKey, list[RunRecord]] = {}
     for run in runs:
-        key = TableKey(
-            run.task, run.protocol, run.dataset, run.budget, effort_text(run.budget_detail), run.dataset_digest
-        )
-        groups.setdefault(key, []).append(run)
+        groups.setdefault(TableKey.of(run), []).append(run)
     _attach_dataless(groups)
     digests: dict[tuple[str, str], set[str]] = {}
     for key in groups:

@@ -133,9 +133,7 @@ def _heading(board: Board, whole: Whole) -> None:
         if whole.current is False:
             about = "The method's source has changed since this run."
             st.badge("older code", color="orange", help=about)
-        effort = effort_text(run.budget_detail)
-        key = TableKey(run.task, run.protocol, run.dataset, run.budget, effort, run.dataset_digest)
-        where = pick.where(board, key)
+        where = pick.where(board, TableKey.of(run))
         for seed, fingerprint in whole.seeds.items():
             if fingerprint != run.fingerprint:
                 board.link("run", f"Seed {seed}", icon=":material/receipt_long:", run=fingerprint)

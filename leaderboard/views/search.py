@@ -77,11 +77,8 @@ def _nothing(board: Board, choice: TableChoice) -> None:
     if searched:
         st.text(f"Searched: {count(len(searched), 'other table')}.")
         for table in searched[:10]:
-            task, dataset = table.key.task, table.key.dataset
-            alike = [other for other in every if (other.key.task, other.key.dataset) == (task, dataset)]
-            setting = pick.setting_text(table, alike)
-            label = f"{plain(task)} · {plain(dataset)} · {plain(setting)}"
-            board.link("search", label, task=task, dataset=dataset, setting=setting)
+            where = pick.where(board, table.key)
+            board.link("search", " · ".join(map(plain, where.values())), **where)
         return
     st.text("No run in this store had a search. A spec asks for one with a budget that grants trials:")
     st.code(EXAMPLE, language="yaml")
