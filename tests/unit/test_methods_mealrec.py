@@ -153,7 +153,7 @@ def test_tcd_sees_another_order_in_training_and_in_scoring():
     given, shuffled = double(frame_order="given"), double(frame_order="shuffled")
     with torch.no_grad():
         shuffled.load_state_dict(given.state_dict())
-        contexts = [method.refined(drawn=drawn)[0].context for method in (given, shuffled) for drawn in (True, False)]
+        contexts = [method.refined(learning=now)[0].context for method in (given, shuffled) for now in (True, False)]
     assert torch.equal(contexts[0], contexts[1]) and torch.equal(contexts[2], contexts[3])
     moved = (contexts[0] != contexts[2]).any(1)
     same = (given.content.frames == shuffled.content.frames).all(2).all(1)
@@ -161,7 +161,7 @@ def test_tcd_sees_another_order_in_training_and_in_scoring():
     unordered = double(temporal_guidance=False), double(temporal_guidance=False, frame_order="shuffled")
     with torch.no_grad():
         unordered[1].load_state_dict(unordered[0].state_dict())
-        torch.testing.assert_close(*(method.refined(drawn=False)[0].content for method in unordered))
+        torch.testing.assert_close(*(method.refined(learning=False)[0].content for method in unordered))
 
 
 def test_trained_weights_score_the_same_in_a_fresh_method_with_shuffled_frames():
@@ -201,6 +201,12 @@ def alpha_bars(steps):
     return np.cumprod([1.0, *(1 - beta for beta in betas)])
 
 
+def velocity(method, noisy, told, t):
+    """√ᾱ_t v^t − √(1 − ᾱ_t) D₁ over ten steps."""
+    bar = alpha_bars(10)[t]
+    return math.sqrt(bar) * noisy - math.sqrt(1 - bar) * mlp(method.refine, noisy, told, waves(t))
+
+
 def test_content_loss_is_the_mean_over_items_with_frames(monkeypatch):
     method = double()
     items = method.n_items
@@ -212,7 +218,7 @@ def test_content_loss_is_the_mean_over_items_with_frames(monkeypatch):
     monkeypatch.setattr(torch, "randn_like", lambda like: noise)
     monkeypatch.setattr(torch, "rand", lambda *shape, **options: drawn)
     with torch.no_grad():
-        found, loss = method.refined(drawn=True)
+        found, loss = method.refined(learning=True)
         clean, context = method.content()
         bar, total, hidden = alpha_bars(10), 0.0, 0
         for i in range(1, items):
@@ -220,11 +226,17 @@ def test_content_loss_is_the_mean_over_items_with_frames(monkeypatch):
             told = torch.cat([context[i], method.items.weight[i + 1]])
             if float(drawn[i]) < 0.1:
                 told, hidden = torch.zeros_like(told), hidden + 1
-            answer = mlp(method.refine, noisy, told, waves(int(t[i])))
-            torch.testing.assert_close(found.content[i], answer)
+            answer = velocity(method, noisy, told, int(t[i]))
             total += float((answer - clean[i]).square().mean())
     assert hidden and not found.content[0].any(), "the first item has no frames"
     assert loss.item() == pytest.approx(total / (items - 1), rel=1e-10)
+
+
+def test_training_ranks_with_the_content_that_a_prediction_sees():
+    method = double(sample_steps=3, guidance=1.0)
+    with torch.no_grad():
+        seen = [method.train(mode).refined(learning=mode)[0] for mode in (True, False)]
+    assert torch.equal(seen[0].content, seen[1].content) and torch.equal(seen[0].context, seen[1].context)
 
 
 @pytest.mark.parametrize(("steps", "weight"), [(1, 0.0), (5, 0.0), (5, 2.0), (10, 1.0)])
@@ -232,14 +244,14 @@ def test_content_at_test_is_the_reverse_walk_from_clean_content(steps, weight):
     """S posterior means from v⁰ at noise level S, each about (1 + w) D₁(context) − w D₁(nothing)."""
     method = double(sample_steps=steps, guidance=weight)
     with torch.no_grad():
-        found = method.refined(drawn=False)[0].content
+        found = method.refined(learning=False)[0].content
         clean, context = method.content()
         bar = alpha_bars(10)
         for i in range(1, method.n_items):
             x, told = clean[i], torch.cat([context[i], method.items.weight[i + 1]])
             for t in range(steps, 0, -1):
-                answer = (1 + weight) * mlp(method.refine, x, told, waves(t))
-                answer = answer - weight * mlp(method.refine, x, torch.zeros_like(told), waves(t))
+                answer = (1 + weight) * velocity(method, x, told, t)
+                answer = answer - weight * velocity(method, x, torch.zeros_like(told), t)
                 beta = 1 - bar[t] / bar[t - 1]
                 kept = math.sqrt(1 - beta) * (1 - bar[t - 1]) / (1 - bar[t])
                 x = math.sqrt(bar[t - 1]) * beta / (1 - bar[t]) * answer + kept * x
@@ -254,8 +266,8 @@ def test_loss_is_ranking_over_items_and_both_denoising_errors(monkeypatch, told)
     places = [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     steps, noise = torch.tensor([1, 10, 3, 7, 5]), torch.randn(5, 16, dtype=torch.float64)
     with torch.no_grad():
-        refined, content_loss = method.refined(drawn=True)
-        monkeypatch.setattr(method, "refined", lambda *, drawn: (refined, content_loss))
+        refined, content_loss = method.refined(learning=True)
+        monkeypatch.setattr(method, "refined", lambda *, learning: (refined, content_loss))
         monkeypatch.setattr(method.diffusion, "draw_steps", lambda count, power, device: steps)
         monkeypatch.setattr(torch, "randn_like", lambda like: noise)
         loss = method.loss(SequenceBatch(inputs, targets, torch.zeros_like(inputs)))

@@ -144,6 +144,7 @@ def test_every_claim_of_mealrec_changes_one_setting_of_the_default(dataset: str)
     assert all(entry.method == "mealrec" for entry in grid if entry.set)
     assert all(len(change) == 1 and default[name] != change[name] for change in changes for name in change)
     wanted = {"condition_on_t": True, "temporal_guidance": False, "frame_order": "shuffled", "backbone": "gru4rec"}
+    wanted |= {"tcd": False, "npd": False}
     assert {name: value for change in changes for name, value in change.items()} == wanted
     assert len(changes) == len(wanted)
 

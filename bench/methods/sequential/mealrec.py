@@ -38,8 +38,9 @@ class MealRec(SequentialRecommender):
     weights are fields, the rest of it is fixed and listed last.
 
     TCD (see `FrameContent`): the frames of item i give clean content v_i⁰ and a temporal context g_i; the content is
-    noised to v_i^t and D₁(v_i^t, t, g_i, Q_i) predicts it back, L_TCD = mean ‖v̂_i⁰ − v_i⁰‖². An item's vector is
-    z_i = LN(Q_i + λ_c · v̂_i⁰).
+    noised to v_i^t and D₁(v_i^t, t, g_i, Q_i) predicts it back, L_TCD = mean ‖v̂_i⁰ − v_i⁰‖². D₁ estimates the velocity
+    of Salimans and Ho (2022, arXiv 2202.00512, appendix D): v̂_i⁰ = √ᾱ_t v_i^t − √(1 − ᾱ_t) D₁. An item's vector is
+    z_i = LN(Q_i + λ_c · v̂_i⁰), in training as at test with v̂_i⁰ refined from the clean content in S steps.
 
     NPD: the backbone reads z over the history and ends in state h. The target's vector y⁰ = sg(z_target) is noised to
     y^t and D₂([y^t; h]) predicts it back without being told t (`condition_on_t` tells it, to test that claim),
@@ -47,6 +48,9 @@ class MealRec(SequentialRecommender):
     h̃ = h + ρ · D₂([h; h]), one blind pass.
 
     Loss = cross-entropy over all items of h̃ · z_j + α L_TCD + β L_NPD.
+
+    Two of these choices were made on the validation users of the generated micro-videos, where a D₁ that predicts v_i⁰
+    itself, or item vectors from content at a random step, lose what the telling frames say.
 
     `frame_order: shuffled` is an ablation of this project, not of the paper: each item's frames are put in an order of
     its own, fixed for training and scoring and for all runs, so that only what their order tells is lost.
@@ -154,37 +158,37 @@ class MealRec(SequentialRecommender):
         items = self.norm(self.items.weight[1:] + self.config.content_weight * found.content)
         return functional.pad(items, (0, 0, 1, 0))
 
-    def refined(self, *, drawn: bool) -> tuple[RefinedFrames, Tensor]:
-        """Returns the refined content of all items and L_TCD.
-
-        Args:
-            drawn: Whether to noise the content at random steps (training) or to denoise it as it is (test).
-        """
+    def refined(self, *, learning: bool) -> tuple[RefinedFrames, Tensor]:
+        """Returns the refined content of all items, and L_TCD if `learning`, else 0."""
         clean, context = self.content()
-        config = self.config
-        if not config.tcd:
-            return RefinedFrames(clean, context), clean.new_zeros(())
+        nothing = clean.new_zeros(())
+        if not self.config.tcd:
+            return RefinedFrames(clean, context), nothing
         signal = torch.cat([context, self.items.weight[1:]], dim=1)
-        if not drawn:
-            return RefinedFrames(self._denoised(clean, signal), context), clean.new_zeros(())
+        found = RefinedFrames(self._denoised(clean, signal), context)
+        return found, self._content_loss(clean, signal) if learning else nothing
+
+    def _content_loss(self, clean: Tensor, signal: Tensor) -> Tensor:
         t = self.diffusion.draw_steps(len(clean), 0.0, clean.device)
-        shown = torch.rand(len(clean), 1, device=clean.device, dtype=clean.dtype) >= config.guidance_dropout
-        noisy = self.diffusion.noised(clean, t, torch.randn_like(clean))
-        found = self.refine(noisy, signal * shown, t)
+        shown = torch.rand(len(clean), 1, device=clean.device, dtype=clean.dtype) >= self.config.guidance_dropout
+        found = self._predicted(self.diffusion.noised(clean, t, torch.randn_like(clean)), signal * shown, t)
         weights = self.content.present / self.content.present.sum().clamp(min=1)
-        loss = ((found - clean).square().mean(1) * weights).sum()
-        return RefinedFrames(found * self.content.present[:, None], context), loss
+        return ((found - clean).square().mean(1) * weights).sum()
 
     def _denoised(self, clean: Tensor, signal: Tensor) -> Tensor:
         noisy = clean
         for step in range(self.config.sample_steps, 0, -1):
             t = torch.full((len(clean),), step, dtype=torch.int64, device=clean.device)
-            found = self.refine(noisy, signal, t)
+            found = self._predicted(noisy, signal, t)
             if self.config.guidance:
-                blind = self.refine(noisy, torch.zeros_like(signal), t)
+                blind = self._predicted(noisy, torch.zeros_like(signal), t)
                 found = (1.0 + self.config.guidance) * found - self.config.guidance * blind
             noisy = self.diffusion.posterior(found, noisy, t).mean
         return noisy * self.content.present[:, None]
+
+    def _predicted(self, noisy: Tensor, signal: Tensor, t: Tensor) -> Tensor:
+        kept = self.diffusion.alpha_bar[t][:, None]
+        return kept.sqrt() * noisy - (1.0 - kept).sqrt() * self.refine(noisy, signal, t)
 
     def preference(self, states: Tensor) -> Tensor:
         """Returns h̃ = h + ρ · D₂([h; h]) of (n, d) states."""
@@ -197,7 +201,7 @@ class MealRec(SequentialRecommender):
     def loss(self, batch: SequenceBatch) -> Loss:
         """Returns cross-entropy + α L_TCD + β L_NPD."""
         config = self.config
-        found, content_loss = self.refined(drawn=True)
+        found, content_loss = self.refined(learning=True)
         table = self.vectors(found)
         inputs, targets = cut(batch.inputs, config.length), cut(batch.targets, config.length)
         wanted = targets != PADDING
@@ -215,7 +219,7 @@ class MealRec(SequentialRecommender):
 
     def begin_scoring(self) -> None:
         """Refines the content of all items once."""
-        self.scoring = self.vectors(self.refined(drawn=False)[0]).detach()
+        self.scoring = self.vectors(self.refined(learning=False)[0]).detach()
 
     def score(self, histories: Tensor) -> Tensor:
         """Returns (n, items) inner products h̃ · z_j."""
