@@ -158,6 +158,7 @@ def test_ld4mrec_takes_one_step_and_all_steps_of_the_same_training() -> None:
     entries = methods_of("claims_ld4mrec.yaml", "tiktok")
     assert [entry.method for entry in entries if not entry.set] == ["diffrec", "ld4mrec"]
     default = METHODS.get("ld4mrec").Config().model_dump()
+    assert [dict(entry.set) for entry in entries if entry.method == "diffrec"] == [{}, {"lr": default["lr"]}]
     trained: dict[int, set[int]] = {}
     for entry in entries:
         if entry.method == "ld4mrec" and not {"collaborative", "preference"} & set(entry.set):
