@@ -188,7 +188,8 @@ class MealRec(SequentialRecommender):
 
     def _predicted(self, noisy: Tensor, signal: Tensor, t: Tensor) -> Tensor:
         kept = self.diffusion.alpha_bar[t][:, None]
-        return kept.sqrt() * noisy - (1.0 - kept).sqrt() * self.refine(noisy, signal, t)
+        velocity: Tensor = self.refine(noisy, signal, t)
+        return kept.sqrt() * noisy - (1.0 - kept).sqrt() * velocity
 
     def preference(self, states: Tensor) -> Tensor:
         """Returns h̃ = h + ρ · D₂([h; h]) of (n, d) states."""
