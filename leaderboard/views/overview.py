@@ -14,6 +14,8 @@ from leaderboard.components.tables import height
 from leaderboard.components.text import ABSENT, count, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.analysis.index import TableSummary, TaskGrid
     from leaderboard.components.board import Board
 
@@ -108,7 +110,8 @@ def _nothing(family: str, filtered: bool) -> None:
 def _task(board: Board, index: pl.DataFrame, mine: list[TableSummary], filters: Filters) -> None:
     task = mine[0].key.task
     st.subheader(plain(title(task)), anchor=False)
-    laid = task_grid(index, mine)
+    counted = one_each(mine)
+    laid = task_grid(index, counted)
     if not laid.tables:
         st.text("Nobody knows which way the metrics of these results are better, so nothing is ranked.")
         return
@@ -117,6 +120,8 @@ def _task(board: Board, index: pl.DataFrame, mine: list[TableSummary], filters: 
     metrics = ", ".join(dict.fromkeys(table.select for table in laid.tables))
     hidden = len(laid.tables) - len(visible)
     more = f" {count(hidden, 'more dataset')} beyond those shown: choose by Dataset." if hidden else ""
+    if others := len(mine) - len(counted):
+        more += f" {count(others, 'table')} of other settings left out, as a dataset counts once: choose by Budget."
     st.caption(f"By {plain(metrics)} on {count(len(laid.tables), 'dataset')}; {count(frame.height, 'method')}.{more}")
     page = _page(frame, task)
     st.dataframe(
@@ -136,6 +141,18 @@ def _task(board: Board, index: pl.DataFrame, mine: list[TableSummary], filters: 
         wanted = st.toggle("Critical difference", key=f"cd-{task}", bind="query-params", help=CRITICAL)
     if wanted:
         _critical(laid, task)
+
+
+def one_each(mine: Sequence[TableSummary]) -> list[TableSummary]:
+    """Returns the first table of every dataset: two settings of one are not two datasets to rank over.
+
+    Args:
+        mine: Tables of one task, those most methods finished first.
+    """
+    first: dict[str, TableSummary] = {}
+    for table in mine:
+        first.setdefault(table.key.dataset, table)
+    return list(first.values())
 
 
 def _critical(laid: TaskGrid, task: str) -> None:
@@ -273,18 +290,13 @@ def _columns(laid: TaskGrid, visible: list[int], ranks: bool) -> dict[str, Any]:
     for place in visible:
         table = laid.tables[place]
         columns[f"table {place}"] = number(
-            _heading(laid, place), format="%g" if ranks else "%.4f", help=plain(about(table)), width=width
+            _heading(table), format="%g" if ranks else "%.4f", help=plain(about(table)), width=width
         )
     return columns
 
 
-def _heading(laid: TaskGrid, place: int) -> str:
-    table = laid.tables[place]
-    name = table.key.dataset + (" (generated)" if table.generated else "")
-    alike = [other for other in laid.tables if other.key.dataset == table.key.dataset]
-    if len(alike) > 1:
-        name += f" · {table.key.protocol} · {table.key.budget}"
-    return name
+def _heading(table: TableSummary) -> str:
+    return table.key.dataset + (" (generated)" if table.generated else "")
 
 
 def about(table: TableSummary) -> str:

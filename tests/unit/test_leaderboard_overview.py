@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from leaderboard_store import NASTY, marked_up, open_page, put, texts
+from leaderboard_store import NASTY, filled_store, marked_up, open_page, put, texts
 from store_factories import make_environment, make_experiment
 
 from bench.analysis.index import result_index, tables, task_grid
@@ -42,6 +42,21 @@ def test_filters_come_from_the_address(filled, monkeypatch):
     assert [name for name in grid if name.startswith("table")] == ["table 0"]
     assert grid["coverage"].tolist()[:1] == ["1 of 1"]
     assert 0.3 < grid["table 0"].tolist()[0] < 0.7
+
+
+def test_a_dataset_counts_once_however_many_settings_it_has(tmp_path, monkeypatch):
+    path = filled_store(tmp_path / "results.db")
+    with Store.open(path) as store:
+        for method in ("mgcn", "bpr"):
+            put(store, method, 7, budget="full", budget_detail={"trials": 9, "seeds": [7]})
+    app = open_page(monkeypatch, path, family="recommendation")
+    grid = app.dataframe[0].value
+    assert grid["coverage"].tolist() == ["2 of 2", "2 of 2", "2 of 2", "0 of 2"], "the wider table stands for baby"
+    assert any("1 table of other settings left out, as a dataset counts once" in text for text in marked_up(app))
+    app.selectbox(key="budget").select("full").run()
+    grid = app.dataframe[0].value
+    assert grid["method"].tolist() == ["mgcn", "bpr"] and grid["coverage"].tolist() == ["1 of 1", "1 of 1"]
+    assert not any("left out" in text for text in marked_up(app))
 
 
 def test_filters_work_together(filled, monkeypatch):
