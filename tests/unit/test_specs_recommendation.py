@@ -66,9 +66,16 @@ def test_every_spec_is_valid_and_every_budget_gives_a_grid(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FOUND if name != QUICKSTART])
 def test_every_budget_is_there_and_reference_runs_the_defaults(name: str) -> None:
     spec = validate_spec(SPECS / name).spec
-    assert set(spec.budgets) == set(BUDGETS)
+    more = {"patient"} if name == "befa_all.yaml" else set()
+    assert set(spec.budgets) == set(BUDGETS) | more
     assert spec.budgets["reference"].trials == 0 and len(spec.budgets["reference"].seeds) >= 3
     assert spec.budgets["full"].trials >= 20 and len(spec.budgets["full"].seeds) >= 5
+
+
+def test_the_patient_budget_is_the_reference_but_for_its_patience() -> None:
+    budgets = validate_spec(SPECS / "befa_all.yaml").spec.budgets
+    changed = {"name": "patient", "patience": 100}
+    assert budgets["patient"] == budgets["reference"].model_copy(update=changed)
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("baby_all.yaml", "baby"), ("tiktok_all.yaml", "tiktok")])
