@@ -57,9 +57,9 @@ def result_index(groups: pl.DataFrame, current: Mapping[str, str | None] | None 
 
     Returns:
         The columns of `TABLE` and `ROW`, and `family`, `generated`, `select`, `study`, `method_digest`; `fingerprint`
-        (of one of its runs, a finished one if there is any), `created` (of the newest), `runs`, `done` and `planned`
-        (numbers of seeds), `complete`, `mean` (of `select` over finished seeds; null when one lacks it), `older` (null:
-        unknown).
+        (of one of its runs, a finished one if there is any), `since` (of the oldest) and `created` (of the newest),
+        `runs`, `done` and `planned` (numbers of seeds), `complete`, `mean` (of `select` over finished seeds; null when
+        one lacks it), `older` (null: unknown).
     """
     details = pl.concat([groups["detail"], groups["last_detail"]]).unique().drop_nulls().to_list()
     parsed = [json.loads(text) for text in details]
@@ -81,6 +81,7 @@ def result_index(groups: pl.DataFrame, current: Mapping[str, str | None] | None 
         .group_by(ROW, maintain_order=True)
         .agg(
             pl.col("family", "generated", "select", "study", "fingerprint", "method_digest").first(),
+            pl.col("since").min(),
             pl.col("created").first(),
             pl.col("runs").sum(),
             pl.col("runs").filter(done).sum().alias("done"),
@@ -120,9 +121,11 @@ def _attach_dataless(frame: pl.DataFrame) -> pl.DataFrame:
 
 def chosen_rows(index: pl.DataFrame) -> pl.DataFrame:
     """Returns the one finished row that speaks for each method of each table, as `Table.row` chooses it."""
-    finished = index.filter(pl.col("done") > 0)
+    group = [*TABLE, "method"]
     current = ~pl.col("older").fill_null(value=False)
-    return finished.sort(current, "created").group_by([*TABLE, "method"], maintain_order=True).last()
+    finished = index.filter(pl.col("done") > 0).sort(current, "created")
+    newest = pl.col("method_digest") == pl.col("method_digest").last().over(group)
+    return finished.filter(newest).sort("since").group_by(group, maintain_order=True).first()
 
 
 def tables(index: pl.DataFrame) -> list[TableSummary]:

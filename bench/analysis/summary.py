@@ -64,7 +64,8 @@ class Row:
         older: Whether the method's source has changed since; None when that is not known.
         method_digest: Digest of the source it was made by.
         fingerprints: Seed to fingerprint.
-        created: When the newest of its runs ended (UTC).
+        since: When the oldest of its runs ended (UTC).
+        created: When the newest of its runs ended.
         memory_bytes: Peak memory, mean over seeds.
         parameters: Trainable parameters, mean over seeds; 0 for a closed form.
         frozen_parameters: Those that training leaves as they are, mean over seeds.
@@ -86,6 +87,7 @@ class Row:
     older: bool | None
     method_digest: str
     fingerprints: Mapping[int, str]
+    since: datetime
     created: datetime
     memory_bytes: float | None = None
     parameters: float | None = None
@@ -155,7 +157,8 @@ class Table:
         """Returns a finished row.
 
         Args:
-            name: A row's label; or a method, of whose rows it is the newest with current source, else the newest.
+            name: A row's label; or a method, of whose rows with present source (else with the newest) it is the first:
+                settings that were tried later have labels.
 
         Raises:
             UserError: The table has no finished row of it.
@@ -164,7 +167,9 @@ class Table:
         if not rows:
             known = ", ".join(dict.fromkeys(row.label for row in self.rows if row.status == "done"))
             raise UserError(f"{self.title} has no finished row of {name!r}; it has {known or 'none'}.")
-        return max(rows, key=lambda row: (not row.older, row.created))
+        newest = max(rows, key=lambda row: (not row.older, row.created))
+        alike = [row for row in rows if row.method_digest == newest.method_digest]
+        return min(alike, key=lambda row: row.since)
 
     def names(self) -> list[str]:
         """Returns what finished rows are called, best first: a method, or the labels of its rows of present code."""
@@ -332,6 +337,7 @@ def _rows(
                 older=older,
                 method_digest=last.method_digest,
                 fingerprints={run.seed: run.fingerprint for run in group},
+                since=min(run.created for run in group),
                 created=last.created,
                 memory_bytes=statistics.fmean(peaks) if peaks else None,
                 parameters=statistics.fmean(run.parameters for run in group) if status == "done" else None,

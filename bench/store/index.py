@@ -32,6 +32,7 @@ SCHEMA: dict[str, Any] = {
     "status": pl.String,
     "study": pl.String,
     "fingerprint": pl.String,
+    "since": pl.Datetime("us", "UTC"),
     "created": pl.Datetime("us", "UTC"),
     "detail": pl.String,
     "last_detail": pl.String,
@@ -49,8 +50,9 @@ def result_groups(store: Store) -> pl.DataFrame:
     Returns:
         A row per table, method, variant (source and identity less the seed) and status, with the columns of `SCHEMA`:
         `seeds` is "0,1,2"; `fingerprint` and `detail` (the budget's detail, JSON text) are those of the first run that
-        was stored, `last_detail` that of the last, for a later spec may ask for more seeds; `created` is when the
-        newest ended; `scored` says how many have a finite test value of `select`, and `total` is the sum of those.
+        was stored, `last_detail` that of the last, for a later spec may ask for more seeds; `since` is when the oldest
+        ended and `created` when the newest did; `scored` says how many have a finite test value of `select`, and
+        `total` is the sum of those.
 
     Raises:
         StoreError: The store cannot be read.
@@ -72,6 +74,7 @@ def _counted(*, loose: bool) -> sa.Select[Any]:
         sa.select(
             sa.func.min(Run.id).label("first"),
             sa.func.max(Run.id).label("last"),
+            sa.func.min(Run.created).label("since"),
             sa.func.max(Run.created).label("created"),
             sa.func.count().label("runs"),
             sa.func.aggregate_strings(sa.cast(Run.seed, sa.String), ",").label("seeds"),
@@ -88,7 +91,7 @@ def _counted(*, loose: bool) -> sa.Select[Any]:
         "variant": sa.func.coalesce(Run.variant, Run.fingerprint),
         "detail": sa.type_coerce(Run.budget_detail, sa.Text),
         "last_detail": sa.type_coerce(last.budget_detail, sa.Text),
-        **{name: counted.c[name] for name in ("created", "runs", "seeds", "scored", "total")},
+        **{name: counted.c[name] for name in ("since", "created", "runs", "seeds", "scored", "total")},
     }
     return (
         sa.select(*(columns[name].label(name) for name in SCHEMA))

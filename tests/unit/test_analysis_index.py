@@ -171,6 +171,16 @@ def test_the_row_with_current_source_speaks_for_a_method(tmp_path):
     assert chosen_rows(result_index_without_sources(index))["mean"].to_list() == [pytest.approx(0.9)]
 
 
+def test_of_settings_of_one_source_the_first_speaks(tmp_path):
+    with Store.open(tmp_path / "results.db") as opened:
+        for steps, seed, value, later in ((1, 0, 0.1, 0), (5, 0, 0.9, 1), (1, 1, 0.1, 2)):
+            made = NOON + timedelta(hours=later)
+            run = make_run("mgcn", seed, identity={"steps": steps}, metrics={"recall@20": value})
+            opened.put_run(run.model_copy(update={"created": made, "budget_detail": {"trials": 0, "seeds": [0, 1]}}))
+        index = index_of(opened)
+    assert len(index) == 2 and chosen_rows(index)["mean"].to_list() == [pytest.approx(0.1)]
+
+
 def result_index_without_sources(index):
     import polars as pl
 

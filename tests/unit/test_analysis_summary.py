@@ -161,6 +161,15 @@ def test_the_row_of_a_method_is_the_current_one():
         table.row("bpr")
 
 
+def test_of_settings_of_one_source_the_first_speaks_whichever_is_better_or_got_a_seed_later():
+    later = runs_of("mgcn", [0.9], identity={"steps": 5}, created=NOON + timedelta(hours=1))
+    first = runs_of("mgcn", [0.1, 0.1], identity={"steps": 1}, created=NOON)
+    first[1] = first[1].model_copy(update={"created": NOON + timedelta(days=1)})
+    (table,) = summarise([*later, *first])
+    assert len(table.rows) == 2 and table.row("mgcn").scores["recall@20"].mean == pytest.approx(0.1)
+    assert table.row("mgcn (steps=5)").scores["recall@20"].mean == pytest.approx(0.9)
+
+
 def test_rows_come_best_first_by_the_selection_metric_and_failures_last():
     runs = [
         *runs_of("bpr", [0.1]),
