@@ -157,19 +157,18 @@ class Table:
         """Returns a finished row.
 
         Args:
-            name: A row's label; or a method, of whose rows with present source (else with the newest) it is the first:
-                settings that were tried later have labels.
+            name: A row's label. A method's bare name is the label of its first row with present source (else with the
+                newest); settings that were tried later are told by where they differ from it.
 
         Raises:
             UserError: The table has no finished row of it.
         """
-        rows = [row for row in self.rows if name in (row.label, row.method) and row.status == "done"]
-        if not rows:
-            known = ", ".join(dict.fromkeys(row.label for row in self.rows if row.status == "done"))
+        done = [row for row in self.rows if row.status == "done"]
+        found = [row for row in done if row.label == name] or [row for row in done if row.method == name]
+        if not found:
+            known = ", ".join(dict.fromkeys(row.label for row in done))
             raise UserError(f"{self.title} has no finished row of {name!r}; it has {known or 'none'}.")
-        newest = max(rows, key=lambda row: (not row.older, row.created))
-        alike = [row for row in rows if row.method_digest == newest.method_digest]
-        return min(alike, key=lambda row: row.since)
+        return max(found, key=lambda row: (not row.older, row.created))
 
     def names(self) -> list[str]:
         """Returns what finished rows are called, best first: a method, or the labels of its rows of present code."""
@@ -276,7 +275,7 @@ def _table(
     variants: dict[tuple[str, str], list[RunRecord]] = {}
     for run in runs:
         variants.setdefault((run.method, _variant(run)), []).append(run)
-    details = _details(variants)
+    details = _details(variants, current)
     rows = [row for name, group in variants.items() for row in _rows(group, details[name], trials, current)]
     tested = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
     shown = tested
@@ -367,24 +366,40 @@ def _scores(runs: list[RunRecord]) -> dict[str, Score]:
     return scores
 
 
-def _details(variants: Mapping[tuple[str, str], list[RunRecord]]) -> dict[tuple[str, str], str]:
-    """Says what sets variants of one method apart: the fields of their identities that differ."""
+def _details(
+    variants: Mapping[tuple[str, str], list[RunRecord]], current: Mapping[str, str | None]
+) -> dict[tuple[str, str], str]:
+    """Says what sets variants of one method apart: where their identities differ from that which speaks for it."""
     details = dict.fromkeys(variants, "")
     for method in {name for name, _ in variants}:
-        alike = [name for name in variants if name[0] == method]
-        if len(alike) < 2:
-            continue
-        flat = {name: dict(_flat(variants[name][0].identity)) for name in alike}
-        fields = dict.fromkeys(path for values in flat.values() for path in values)
-        fields = {path: None for path in fields if path.split(".")[0] not in _UNSPOKEN}
-        apart = [path for path in fields if len({str(values.get(path)) for values in flat.values()}) > 1]
-        sources = len({variants[name][0].method_digest for name in alike}) > 1
-        for name in alike:
-            said = [f"{path.removeprefix('config.')}={flat[name].get(path, '–')}" for path in apart[:4]]
-            if sources or not said:
-                said.append(f"source {variants[name][0].method_digest[:7]}")
+        alike = {name: runs for name, runs in variants.items() if name[0] == method}
+        base = _speaking(alike, current.get(method))
+        usual = dict(_flat(variants[base][0].identity))
+        for name, runs in alike.items():
+            if name == base:
+                continue
+            flat = dict(_flat(runs[0].identity))
+            fields = [path for path in {**usual, **flat} if path.split(".")[0] not in _UNSPOKEN]
+            apart = [path for path in fields if str(flat.get(path)) != str(usual.get(path))]
+            said = [f"{path.removeprefix('config.')}={flat.get(path, '–')}" for path in apart]
+            if not said or runs[0].method_digest != variants[base][0].method_digest:
+                said.append(f"source {runs[0].method_digest[:7]}")
             details[name] = ", ".join(said)
     return details
+
+
+def _speaking(alike: Mapping[tuple[str, str], list[RunRecord]], present: str | None) -> tuple[str, str]:
+    """Returns the variant that a method's bare name stands for, see `Table.row`; finished ones come before others."""
+    done = {name: [run for run in runs if run.status == "done"] for name, runs in alike.items()}
+    found = {name: runs for name, runs in done.items() if runs} or dict(alike)
+
+    def newest(name: tuple[str, str]) -> tuple[bool, datetime]:
+        last = max(found[name], key=lambda run: run.created)
+        return present is not None and is_current(last, present), last.created
+
+    source = found[max(found, key=newest)][0].method_digest
+    same = [name for name, runs in found.items() if runs[0].method_digest == source]
+    return min(same, key=lambda name: min(run.created for run in found[name]))
 
 
 _UNSPOKEN = frozenset({"seed", "method", "method_digest", "dataset_digest", "views"})

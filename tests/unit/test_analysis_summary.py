@@ -132,11 +132,9 @@ def test_other_configurations_and_sources_are_rows_of_their_own():
     ]
     (table,) = summarise(runs)
     details = {row.detail: row.scores["recall@20"].mean for row in table.rows if row.method == "mgcn"}
-    assert details == {
-        f"lr=0.001, source {'m' * 7}": pytest.approx(0.11),
-        f"lr=0.01, source {'m' * 7}": pytest.approx(0.21),
-        f"lr=0.001, source {'n' * 7}": pytest.approx(0.31),
-    }
+    expected = {"": 0.11, "lr=0.01": 0.21, f"source {'n' * 7}": 0.31}
+    assert details == {name: pytest.approx(value) for name, value in expected.items()}
+    assert table.row("mgcn").detail == "", "the bare name is that of the row that speaks for the method"
     assert [row.detail for row in table.rows if row.method == "bpr"] == [""]
 
 
@@ -159,6 +157,29 @@ def test_the_row_of_a_method_is_the_current_one():
     assert unmarked.row("mgcn").method_digest == "old"
     with pytest.raises(UserError, match="no finished row of 'bpr'; it has mgcn"):
         table.row("bpr")
+
+
+def test_no_two_settings_of_a_method_have_one_name_however_many_fields_differ():
+    fields = ("a", "b", "c", "d", "e", "f")
+    usual = dict.fromkeys(fields, 0)
+    settings = [usual, *({**usual, name: 1} for name in fields), {**usual, "a": 1, "f": 1}]
+    runs = [
+        run
+        for number, config in enumerate(settings)
+        for run in runs_of("mgcn", [0.1], identity={"config": config}, created=NOON + timedelta(hours=number))
+    ]
+    (table,) = summarise(runs)
+    assert [row.label for row in sorted(table.rows, key=lambda row: row.created)] == [
+        "mgcn", *(f"mgcn ({name}=1)" for name in fields), "mgcn (a=1, f=1)",
+    ]  # fmt: skip
+
+
+def test_a_failed_variant_never_has_the_bare_name_beside_a_finished_one():
+    (failed,) = runs_of("mgcn", [0.1], identity={"steps": 1})
+    failed = failed.model_copy(update={"status": "failed", "error": "boom", "metrics": {}})
+    done = runs_of("mgcn", [0.2], identity={"steps": 5}, created=NOON + timedelta(hours=1))
+    (table,) = summarise([failed, *done])
+    assert {row.label: row.status for row in table.rows} == {"mgcn": "done", "mgcn (steps=1)": "failed"}
 
 
 def test_of_settings_of_one_source_the_first_speaks_whichever_is_better_or_got_a_seed_later():

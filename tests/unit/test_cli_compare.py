@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import typer
-from store_factories import make_run
+from store_factories import NOON, make_run
 from typer.testing import CliRunner
 
 from bench.analysis.multiple import holm
@@ -91,18 +92,19 @@ def test_settings_of_one_method_are_compared_by_their_rows_names(tmp_path: Path)
                 scores = {"accuracy": np.arange(50) % 2 * 0.5 + gain}
                 metrics = {"accuracy": float(scores["accuracy"].mean())}
                 own = {"config": config, "identity": identity, "fingerprint": f"{units}{seed}" * 16}
+                own["created"] = NOON + timedelta(hours=units)
                 run = make_run("dualvgr", seed, metrics=metrics, **own)
                 opened.put_run(run, UnitScores(run=run.fingerprint, arrow=encode_units(np.arange(50), scores)))
-    (one,) = as_json(path, "dualvgr (units=4)", "dualvgr (units=1)")
-    assert (one["a"], one["b"], one["difference"]) == ("dualvgr (units=4)", "dualvgr (units=1)", 0.25)
-    assert "dualvgr (units=4) is better than dualvgr (units=1)" in one["verdict"]
+    (one,) = as_json(path, "dualvgr (units=4)", "dualvgr")
+    assert (one["a"], one["b"], one["difference"]) == ("dualvgr (units=4)", "dualvgr", 0.25)
+    assert "dualvgr (units=4) is better than dualvgr on these units" in one["verdict"]
     with Store.open(path, read_only=True) as opened:
         (table,) = summarise(opened.runs())
-        assert table.names() == ["dualvgr (units=4)", "dualvgr (units=1)"]
+        assert table.names() == ["dualvgr (units=4)", "dualvgr"]
         rows = (replace(table.rows[0], older=True), table.rows[1])
         assert replace(table, rows=rows).names() == ["dualvgr"]
-    said = bench("compare", "dualvgr (units=3)", "dualvgr (units=1)", "--store", path, code=2)
-    assert "dualvgr (units=1), dualvgr (units=4)" in " ".join(said.split())
+    said = bench("compare", "dualvgr (units=3)", "dualvgr", "--store", path, code=2)
+    assert "dualvgr, dualvgr (units=4)" in " ".join(said.split())
 
 
 def test_units_about_which_a_metric_says_nothing_are_left_out(store: str) -> None:
@@ -215,9 +217,11 @@ def test_a_report_takes_rows_by_the_names_they_have_in_tables(tmp_path: Path) ->
         opened.put_run(make_run("hga", 0))
     (table,) = json.loads(bench("report", "--store", str(path), "--json"))
     names = [f"{row['method']} ({row['detail']})" for row in table["rows"] if row["detail"]]
-    assert len(names) == 2
-    (chosen,) = json.loads(bench("report", "--store", str(path), "--json", "--method", names[1]))
-    assert [f"{row['method']} ({row['detail']})" for row in chosen["rows"]] == [names[1]]
+    assert len(names) == 1 and len(table["rows"]) == 3, "one has the method's bare name"
+    (chosen,) = json.loads(bench("report", "--store", str(path), "--json", "--method", names[0]))
+    assert [f"{row['method']} ({row['detail']})" for row in chosen["rows"]] == names
+    (both,) = json.loads(bench("report", "--store", str(path), "--json", "--method", "dualvgr"))
+    assert [row["method"] for row in both["rows"]] == ["dualvgr"] * 2
 
 
 def test_a_report_of_one_metric_leaves_out_tables_that_have_none(tmp_path: Path) -> None:
