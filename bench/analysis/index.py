@@ -57,9 +57,9 @@ def result_index(groups: pl.DataFrame, current: Mapping[str, str | None] | None 
 
     Returns:
         The columns of `TABLE` and `ROW`, and `family`, `generated`, `select`, `study`, `method_digest`; `fingerprint`
-        (of one of its runs, a finished one if there is any), `since` (of the oldest) and `created` (of the newest),
-        `runs`, `done` and `planned` (numbers of seeds), `complete`, `mean` (of `select` over finished seeds; null when
-        one lacks it), `older` (null: unknown).
+        (of one of its runs, a finished one if there is any), `since` (of the oldest finished) and `created` (of the
+        newest), `runs`, `done` and `planned` (numbers of seeds), `complete`, `mean` (of `select` over finished seeds;
+        null when one lacks it), `older` (null: unknown).
     """
     details = pl.concat([groups["detail"], groups["last_detail"]]).unique().drop_nulls().to_list()
     parsed = [json.loads(text) for text in details]
@@ -81,7 +81,7 @@ def result_index(groups: pl.DataFrame, current: Mapping[str, str | None] | None 
         .group_by(ROW, maintain_order=True)
         .agg(
             pl.col("family", "generated", "select", "study", "fingerprint", "method_digest").first(),
-            pl.col("since").min(),
+            pl.col("since").filter(done).min(),
             pl.col("created").first(),
             pl.col("runs").sum(),
             pl.col("runs").filter(done).sum().alias("done"),

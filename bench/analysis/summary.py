@@ -64,8 +64,7 @@ class Row:
         older: Whether the method's source has changed since; None when that is not known.
         method_digest: Digest of the source it was made by.
         fingerprints: Seed to fingerprint.
-        since: When the oldest of its runs ended (UTC).
-        created: When the newest of its runs ended.
+        created: When the newest of its runs ended (UTC).
         memory_bytes: Peak memory, mean over seeds.
         parameters: Trainable parameters, mean over seeds; 0 for a closed form.
         frozen_parameters: Those that training leaves as they are, mean over seeds.
@@ -87,7 +86,6 @@ class Row:
     older: bool | None
     method_digest: str
     fingerprints: Mapping[int, str]
-    since: datetime
     created: datetime
     memory_bytes: float | None = None
     parameters: float | None = None
@@ -336,7 +334,6 @@ def _rows(
                 older=older,
                 method_digest=last.method_digest,
                 fingerprints={run.seed: run.fingerprint for run in group},
-                since=min(run.created for run in group),
                 created=last.created,
                 memory_bytes=statistics.fmean(peaks) if peaks else None,
                 parameters=statistics.fmean(run.parameters for run in group) if status == "done" else None,

@@ -181,6 +181,19 @@ def test_of_settings_of_one_source_the_first_speaks(tmp_path):
     assert len(index) == 2 and chosen_rows(index)["mean"].to_list() == [pytest.approx(0.1)]
 
 
+def test_a_setting_that_failed_first_and_ran_later_does_not_speak_for_one_that_ran_before(tmp_path):
+    with Store.open(tmp_path / "results.db") as opened:
+        for steps, seed, status, later in ((1, 0, "failed", 0), (5, 0, "done", 1), (1, 1, "done", 2)):
+            made = NOON + timedelta(hours=later)
+            metrics = {"recall@20": steps / 10} if status == "done" else {}
+            run = make_run("mgcn", seed, identity={"steps": steps}, metrics=metrics)
+            detail = {"trials": 0, "seeds": [0, 1]}
+            opened.put_run(run.model_copy(update={"created": made, "status": status, "budget_detail": detail}))
+        (table,) = summarise(opened.runs())
+        assert table.row("mgcn").scores["recall@20"].mean == pytest.approx(0.5)
+        assert chosen_rows(index_of(opened))["mean"].to_list() == [pytest.approx(0.5)]
+
+
 def result_index_without_sources(index):
     import polars as pl
 
