@@ -173,11 +173,14 @@ def task_grid(
     for row in index.select(*TABLE, "method").unique().iter_rows(named=True):
         if TableKey(**{name: row[name] for name in TABLE}) in number:
             names.add(row["method"])
-    whole = chosen_rows(index).filter("complete", pl.col("mean").is_finite())
-    for row in whole.iter_rows(named=True):
-        place = number.get(TableKey(**{name: row[name] for name in TABLE}))
-        if place is not None and row["select"] == kept[place].select:
-            means[row["method"], place] = row["mean"]
+    # Only rows that were selected by a table's metric speak in it: another one's choice is not made for it.
+    wanted = pl.DataFrame(
+        [{**vars(table.key), "select": table.select} for table in kept],
+        schema=dict.fromkeys([*TABLE, "select"], pl.String),
+    )
+    whole = chosen_rows(index.join(wanted, on=[*TABLE, "select"], how="semi"))
+    for row in whole.filter("complete", pl.col("mean").is_finite()).iter_rows(named=True):
+        means[row["method"], number[TableKey(**{name: row[name] for name in TABLE})]] = row["mean"]
     methods = tuple(sorted(names))
     signs = [-1.0 if ways[table.select] == "minimize" else 1.0 for table in kept]
     values = tuple(

@@ -181,6 +181,19 @@ def test_of_settings_of_one_source_the_first_speaks(tmp_path):
     assert len(index) == 2 and chosen_rows(index)["mean"].to_list() == [pytest.approx(0.1)]
 
 
+def test_a_method_stands_in_a_grid_by_the_row_that_was_selected_by_its_metric(tmp_path):
+    with Store.open(tmp_path / "results.db") as opened:
+        made = [("mgcn", "recall@20"), ("bpr", "ndcg@20"), ("bpr", "recall@20"), ("ease", "recall@20")]
+        for number, (method, select) in enumerate(made):
+            values = {"recall@20": 0.1 * (number + 1), "ndcg@20": 0.9}
+            run = make_run(method, identity={"select": select}, select=select, metrics=values)
+            made_at = NOON + timedelta(hours=number)
+            opened.put_run(run.model_copy(update={"created": made_at, "budget_detail": {"seeds": [0]}}))
+        index = index_of(opened)
+    laid = task_grid(index, tables(index))
+    assert laid.means == {("mgcn", 0): 0.1, ("bpr", 0): pytest.approx(0.3), ("ease", 0): pytest.approx(0.4)}
+
+
 def test_a_setting_that_failed_first_and_ran_later_does_not_speak_for_one_that_ran_before(tmp_path):
     with Store.open(tmp_path / "results.db") as opened:
         for steps, seed, status, later in ((1, 0, "failed", 0), (5, 0, "done", 1), (1, 1, "done", 2)):
